@@ -1,0 +1,1 @@
+"""Shared words of the house: arrays, records, disclosure, options, identity, errors."""

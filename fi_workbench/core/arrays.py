@@ -1,0 +1,143 @@
+"""Arrays named by meaning. Axis order is always (party, query, class)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fi_workbench.core.errors import InvalidAnswer, InvalidQuery
+
+Answers: TypeAlias = NDArray[np.floating[Any]]
+"""(party, query, class): what each party answered, as logits or as probabilities."""
+
+Scores: TypeAlias = NDArray[np.floating[Any]]
+"""(query, class): what the federation answers; larger is more likely."""
+
+Labels: TypeAlias = NDArray[np.integer[Any]]
+"""(query,): class indices."""
+
+Queries: TypeAlias = NDArray[Any]
+"""(query, *input_shape): what is asked."""
+
+ClassCounts: TypeAlias = NDArray[np.floating[Any] | np.integer[Any]]
+"""(party, class) or, for one party, (class,): how many training samples of each class."""
+
+Outputs = Literal["logits", "probabilities"]
+"""What a model returns: any real numbers before the softmax, or a distribution over the classes."""
+
+TINY = 1e-12
+"""Guard of logarithms and divisions (the reference's epsilon)."""
+
+SIMPLEX_TOLERANCE = 1e-3
+"""How far a row of probabilities may be from summing to one; float16 models are off by about this."""
+
+
+def softmax(logits: NDArray[Any]) -> NDArray[np.floating[Any]]:
+    """Softmax over the last axis, shifted by the maximum so that it cannot overflow."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    powers = np.exp(shifted)
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+def log_softmax(logits: NDArray[Any]) -> NDArray[np.floating[Any]]:
+    """Logarithm of the softmax over the last axis, without underflow."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
+
+
+def to_simplex(values: NDArray[Any], outputs: Outputs) -> NDArray[np.floating[Any]]:
+    """Probabilities from what a model returned, (..., class) -> (..., class).
+
+    Logits go through the softmax; probabilities are clipped at zero and renormalised, which only removes
+    rounding: :func:`check_answer` has refused what is not a distribution.
+    """
+    if outputs == "logits":
+        return softmax(values)
+    clipped = np.clip(values, 0.0, None)
+    return np.asarray(clipped / clipped.sum(axis=-1, keepdims=True))
+
+
+def to_logits(values: NDArray[Any], outputs: Outputs) -> NDArray[np.floating[Any]]:
+    """Logits from what a model returned; log p serves where only probabilities are known."""
+    return np.asarray(values) if outputs == "logits" else np.log(np.clip(values, TINY, None))
+
+
+def entropy(probabilities: NDArray[Any]) -> NDArray[np.floating[Any]]:
+    """Shannon entropy in nats over the last axis, with the reference's guard inside the logarithm."""
+    return np.asarray(-(probabilities * np.log(probabilities + TINY)).sum(axis=-1))
+
+
+def check_answer(values: Any, outputs: Outputs, n_queries: int, n_classes: int, who: str) -> NDArray[np.floating[Any]]:
+    """One party's answer, checked, as (query, class) floats.
+
+    Raises
+    ------
+    InvalidAnswer
+        Wrong shape or dtype, NaN or infinite, negative probabilities, or rows that do not sum to one.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiu":
+        raise InvalidAnswer(f"{who} answered with dtype {array.dtype}; real numbers are needed.")
+    if array.shape != (n_queries, n_classes):
+        raise InvalidAnswer(
+            f"{who} answered with shape {array.shape}; ({n_queries}, {n_classes}) = (queries, classes) is needed."
+        )
+    array = array.astype(np.float64 if array.dtype == np.float64 else np.float32, copy=False)
+    if not np.isfinite(array).all():
+        raise InvalidAnswer(f"{who} answered with NaN or infinite values.")
+    if outputs == "probabilities":
+        if (array < -SIMPLEX_TOLERANCE).any():
+            raise InvalidAnswer(f"{who} answered with negative probabilities (lowest {array.min():.3g}).")
+        worst = float(np.abs(array.sum(axis=-1) - 1.0).max())
+        if worst > SIMPLEX_TOLERANCE:
+            raise InvalidAnswer(
+                f"{who} answered with probabilities that do not sum to one (off by {worst:.3g}); "
+                'if the model returns logits, declare outputs="logits".'
+            )
+    return array
+
+
+def check_queries(queries: Any, input_shape: tuple[int, ...]) -> Queries:
+    """A batch of queries, checked, as one array (query, *input_shape).
+
+    Raises
+    ------
+    InvalidQuery
+        Empty batch, wrong shape or dtype, NaN or infinite values.
+    """
+    array = np.asarray(queries)
+    if array.dtype.kind not in "fiub":
+        raise InvalidQuery(f"Queries have dtype {array.dtype}; numbers are needed.")
+    if array.shape == input_shape:
+        raise InvalidQuery(f"One query of shape {input_shape} was given without its batch axis; ask queries[None].")
+    if array.shape[1:] != input_shape or array.ndim == 0:
+        raise InvalidQuery(
+            f"Queries have shape {array.shape}; (n_queries, {', '.join(map(str, input_shape))}) is needed."
+        )
+    if len(array) == 0:
+        raise InvalidQuery("The batch of queries is empty; at least one query is needed.")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        bad = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
+        raise InvalidQuery(f"Queries {bad[:5].tolist()} hold NaN or infinite values.")
+    # float32 on the wire: what models compute in; integer images keep their dtype
+    return array.astype(np.float32) if array.dtype.kind == "f" else array
+
+
+def check_labels(labels: Any, n_queries: int, n_classes: int) -> Labels:
+    """True labels, checked, as (query,) class indices.
+
+    Raises
+    ------
+    InvalidQuery
+        Wrong length, not integers, or outside the classes.
+    """
+    array = np.asarray(labels)
+    if array.shape != (n_queries,):
+        raise InvalidQuery(f"labels have shape {array.shape}; ({n_queries},) is needed, one per query.")
+    if array.dtype.kind not in "iu":
+        raise InvalidQuery(f"labels have dtype {array.dtype}; integer class indices are needed.")
+    if array.min() < 0 or array.max() >= n_classes:
+        raise InvalidQuery(f"labels reach from {array.min()} to {array.max()}; the classes are 0 to {n_classes - 1}.")
+    return array.astype(np.int64)

@@ -1,0 +1,108 @@
+"""Errors that say what happened, to whom, and what to do next.
+
+Every error that the package raises on purpose is a :class:`FederationError`. Each one also derives from the
+built-in class that a caller would expect (``ValueError``, ``TimeoutError``, ...).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class FederationError(Exception):
+    """Base of all errors that the workbench raises on purpose."""
+
+
+class UnknownName(FederationError, ValueError):
+    """A name that no registry knows; the message lists the known ones.
+
+    Parameters
+    ----------
+    kind : str
+        What was looked up, in the singular, e.g. ``"rule"``.
+    name : str
+        The name as given.
+    known : iterable of str
+        The names that would have been accepted.
+    """
+
+    def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
+        self.kind, self.name, self.known = kind, name, tuple(sorted(known))
+        close = difflib.get_close_matches(str(name), self.known, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        listed = ", ".join(self.known) or "none"
+        super().__init__(f"There is no {kind} called {name!r}.{hint} Known: {listed}.")
+
+
+class DuplicateName(FederationError, ValueError):
+    """A name that is registered already."""
+
+
+class InvalidOption(FederationError, ValueError):
+    """An option that does not exist, is out of its range or of the wrong type."""
+
+
+class InvalidQuery(FederationError, ValueError):
+    """A batch of queries that no party can answer (shape, dtype, NaN, empty)."""
+
+
+class InvalidAnswer(FederationError, ValueError):
+    """An answer that breaks its contract (shape, NaN, not a probability distribution)."""
+
+
+class InvalidParty(FederationError, ValueError):
+    """A party whose declaration is incomplete or does not fit the others."""
+
+
+class InvalidData(FederationError, ValueError):
+    """A data set or partition that cannot be used as asked."""
+
+
+class DoesNotFit(FederationError, ValueError):
+    """Settings that do not fit together, refused when the federation is made.
+
+    Parameters
+    ----------
+    message : str
+        What does not fit, and why.
+    fits : iterable of str
+        What would fit instead; shown in the message and kept for a button that does it.
+    """
+
+    def __init__(self, message: str, fits: Iterable[str] = ()) -> None:
+        self.fits = tuple(fits)
+        way_out = f" What fits: {', '.join(self.fits)}." if self.fits else ""
+        super().__init__(message + way_out)
+
+
+class Refused(FederationError):
+    """A party refuses a question by its own policy; becomes an absence with this reason."""
+
+
+class RoundAborted(FederationError):
+    """A round that was stopped by its caller before it was finished."""
+
+
+class NoAnswer(FederationError):
+    """A round to which nobody answered in time; the record that says why is in ``record``."""
+
+    def __init__(self, message: str, record: object = None) -> None:
+        self.record = record
+        super().__init__(message)
+
+
+class Closed(FederationError, RuntimeError):
+    """Something was used after it was closed."""
+
+
+class CorruptFile(FederationError, ValueError):
+    """A file that cannot be read; it was set aside under another name, never deleted."""
+
+
+class MissingData(FederationError, FileNotFoundError):
+    """A data set that is neither on this machine nor could be downloaded."""
+
+
+class NotDisclosed(FederationError):
+    """Something that the chosen mechanism does not show to who asks for it."""

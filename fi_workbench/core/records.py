@@ -1,0 +1,299 @@
+"""Frozen records: what a round asks, carries, releases and costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fi_workbench.core.arrays import Answers, Labels, Outputs, Scores
+from fi_workbench.core.identity import PublicIdentity
+
+BodyValue: TypeAlias = (
+    NDArray[Any] | bytes | str | int | float | bool | list[str] | list[int] | list[float] | list[bytes]
+)
+Body: TypeAlias = Mapping[str, BodyValue]
+"""The content of one message: flat, by name; arrays travel as their raw bytes."""
+
+AbsenceKind = Literal["late", "raised", "refused", "invalid", "cancelled", "unreachable", "excluded"]
+
+
+@dataclass(frozen=True)
+class PartyCard:
+    """What a party announces of itself; nothing private.
+
+    Parameters
+    ----------
+    name : str
+    classes : tuple of str
+    input_shape : tuple of int
+        Of one query, without the batch axis.
+    outputs : {"logits", "probabilities"}
+    model : str
+        The kind of model in a word, as its owner calls it.
+    facts : frozenset of str
+        Names of private facts it holds and can use locally (not their values).
+    capabilities : frozenset of str
+        What its runtime can do, e.g. ``"sealed_payloads"``.
+    identity : PublicIdentity
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    input_shape: tuple[int, ...]
+    outputs: Outputs
+    model: str
+    facts: frozenset[str]
+    capabilities: frozenset[str]
+    identity: PublicIdentity
+
+
+@dataclass(frozen=True)
+class Absence:
+    """Why a party's answer is missing from a round.
+
+    Parameters
+    ----------
+    party : str
+    phase : str
+        The phase of the round in which it fell out.
+    kind : str
+        late, raised, refused, invalid, cancelled, unreachable or excluded.
+    reason : str
+        For people.
+    seconds : float
+        How long it was waited for.
+    """
+
+    party: str
+    phase: str
+    kind: AbsenceKind
+    reason: str
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a round cost.
+
+    Parameters
+    ----------
+    messages_out, messages_in : int
+        Messages to the parties and from them.
+    bytes_out, bytes_in : int
+        Their content in bytes, as encoded for the wire.
+    stage_seconds : mapping of str to float
+        Wall-clock seconds per stage: protect, each phase, finish, open, contributions.
+    """
+
+    messages_out: int = 0
+    messages_in: int = 0
+    bytes_out: int = 0
+    bytes_in: int = 0
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock seconds of the whole round."""
+        return float(sum(self.stage_seconds.values()))
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What the client asks; stays on the client's side.
+
+    Parameters
+    ----------
+    queries : array (query, *input_shape)
+    labels : array (query,), optional
+        True labels, where the client knows them; they never leave the client.
+    """
+
+    queries: NDArray[Any]
+    labels: Labels | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Release:
+    """What the coordinator knows after the last phase, as far as the mechanism shows it.
+
+    Parameters
+    ----------
+    present : tuple of str
+        The parties whose contribution is in it, in cohort order.
+    sums : mapping of str to array, optional
+        The summed components of the rule's summand (possibly still masked for the client).
+    answers : array (party, query, class), optional
+        Each present party's answer as declared in its card, where the mechanism shows them.
+    outputs : tuple of str
+        For ``answers``: what each is, logits or probabilities.
+    sealed : mapping
+        What only the client can open.
+    """
+
+    present: tuple[str, ...]
+    sums: Mapping[str, NDArray[Any]] | None = None
+    answers: tuple[NDArray[Any], ...] | None = None
+    outputs: tuple[Outputs, ...] = ()
+    sealed: Body = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Reply:
+    """One party's reply to one message, as the coordinator got it.
+
+    Parameters
+    ----------
+    party : str
+    body : mapping
+    seconds : float
+        From sending to arrival.
+    n_bytes : int
+        Encoded size.
+    """
+
+    party: str
+    body: Body
+    seconds: float
+    n_bytes: int
+
+
+@dataclass(frozen=True, eq=False)
+class RoundLog:
+    """What the coordinator may keep of a round: no queries, and scores only where the mechanism lets it finish.
+
+    Parameters
+    ----------
+    round_id : str
+    settings : mapping
+        Rule, mechanism, options, cohort.
+    present : tuple of str
+    absent : tuple of Absence
+    latency_seconds : mapping of str to float
+        Per party, from the first message to its last reply.
+    cost : Cost
+    """
+
+    round_id: str
+    settings: Mapping[str, Any]
+    present: tuple[str, ...]
+    absent: tuple[Absence, ...]
+    latency_seconds: Mapping[str, float]
+    cost: Cost
+
+
+@dataclass(frozen=True, eq=False)
+class RoundRecord:
+    """All that the client learns from one round.
+
+    Parameters
+    ----------
+    round : int
+        Number of the round in its runtime, from 1.
+    round_id : str
+        Random identifier, 32 hexadecimal digits.
+    started : str
+        UTC, ISO 8601.
+    settings : mapping
+        What the federation was set to: rule, mechanism, contribution and their options.
+    parties : tuple of str
+        The cohort, present or not; the order of every party axis here.
+    classes : tuple of str
+    scores : array (query, class) or None
+        What the federation answers; None when nobody answered.
+    truth : array (query,) or None
+        True labels, where the client gave them.
+    answers : array (party, query, class) or None
+        Probabilities of each party, zeros for the absent; None where not disclosed.
+    contributions : array (party,) or None
+        Shares that sum to one over the cohort, 0 for the absent; None where nobody answered.
+    contribution_values : array (party,) or None
+        What the method returned, before negative values were cut off and the rest was scaled to shares.
+    contribution : str
+        The method that ``contributions`` come from.
+    present : tuple of str
+        The parties that are in the answer. One that fell out after its part was summed is here and in ``absent``.
+    absent : tuple of Absence
+    latency_seconds : mapping of str to float
+    cost : Cost
+    digest : str
+        SHA-256 of settings, round, query digest, cohort, absences and released values.
+    query_digest : str
+    """
+
+    round: int
+    round_id: str
+    started: str
+    settings: Mapping[str, Any]
+    parties: tuple[str, ...]
+    classes: tuple[str, ...]
+    scores: Scores | None
+    truth: Labels | None
+    answers: Answers | None
+    contributions: NDArray[np.float64] | None
+    contribution_values: NDArray[np.float64] | None
+    contribution: str
+    present: tuple[str, ...]
+    absent: tuple[Absence, ...]
+    latency_seconds: Mapping[str, float]
+    cost: Cost
+    digest: str
+    query_digest: str
+
+    @property
+    def labels(self) -> Labels | None:
+        """The federation's label per query, (query,): the highest score, ties to the lowest class index."""
+        return None if self.scores is None else self.scores.argmax(axis=1)
+
+    @property
+    def n_queries(self) -> int:
+        """How many queries were answered."""
+        return 0 if self.scores is None else len(self.scores)
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of queries answered rightly; None without labels or scores."""
+        if self.truth is None or self.labels is None:
+            return None
+        return float((self.labels == self.truth).mean())
+
+    def to_dict(self, arrays: bool = True) -> dict[str, Any]:
+        """Plain data that ``json`` takes; without ``arrays``, scalars per round and party only."""
+
+        def plain(array: NDArray[Any] | None) -> Any:
+            return None if array is None else array.tolist()
+
+        record: dict[str, Any] = {
+            "round": self.round,
+            "round_id": self.round_id,
+            "started": self.started,
+            "settings": dict(self.settings),
+            "parties": list(self.parties),
+            "classes": list(self.classes),
+            "n_queries": self.n_queries,
+            "accuracy": self.accuracy,
+            "contribution": self.contribution,
+            "contributions": plain(self.contributions),
+            "contribution_values": plain(self.contribution_values),
+            "present": list(self.present),
+            "absent": [vars(absence) for absence in self.absent],
+            "latency_seconds": dict(self.latency_seconds),
+            "cost": {
+                **{name: getattr(self.cost, name) for name in ("messages_out", "messages_in", "bytes_out", "bytes_in")},
+                "stage_seconds": dict(self.cost.stage_seconds),
+                "seconds": self.cost.seconds,
+            },
+            "query_digest": self.query_digest,
+            "digest": self.digest,
+        }
+        if arrays:
+            record |= {
+                "scores": plain(self.scores),
+                "labels": plain(self.labels),
+                "truth": plain(self.truth),
+                "answers": plain(self.answers),
+            }
+        return record

@@ -1,0 +1,84 @@
+"""Named plug-ins: registered by a decorator, found by name, extended through entry points."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from typing import Generic, TypeVar
+
+from fi_workbench.core.errors import DuplicateName, UnknownName
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Plug-ins of one kind by name.
+
+    Members of other distributions come in through the entry-point group ``fi_workbench.<kind>s``: each entry point
+    names a module, or an object in one, whose import registers the members. They are loaded at the first look-up.
+
+    Parameters
+    ----------
+    kind : str
+        What it holds, in the singular, e.g. ``"rule"``; used in messages and in the entry-point group.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._members: dict[str, T] = {}
+        self._plugins_loaded = False
+
+    def add(self, name: str, member: T) -> T:
+        """Register ``member`` and return it unchanged.
+
+        Raises
+        ------
+        DuplicateName
+            If the name is taken.
+        """
+        if not name.isidentifier():
+            raise ValueError(f"A {self.kind} is named by an identifier, not {name!r}.")
+        if name in self._members:
+            raise DuplicateName(f"There is already a {self.kind} called {name!r}; choose another name.")
+        self._members[name] = member
+        return member
+
+    def remove(self, name: str) -> None:
+        """Forget a member: for notebooks that register a rule anew each time a cell runs."""
+        self[name]
+        del self._members[name]
+
+    def _load_plugins(self) -> None:
+        if self._plugins_loaded:
+            return
+        self._plugins_loaded = True
+        for entry in entry_points(group=f"fi_workbench.{self.kind}s"):
+            try:
+                entry.load()
+            except Exception as error:  # noqa: BLE001 - a broken plug-in must not take the workbench down with it
+                warnings.warn(f"Plug-in {entry.name!r} ({entry.value}) could not be loaded: {error}", stacklevel=3)
+
+    def __getitem__(self, name: str) -> T:
+        self._load_plugins()
+        try:
+            return self._members[name]
+        except (KeyError, TypeError):
+            raise UnknownName(self.kind, name, self._members) from None
+
+    def __iter__(self) -> Iterator[str]:
+        self._load_plugins()
+        return iter(tuple(self._members))
+
+    def __contains__(self, name: object) -> bool:
+        self._load_plugins()
+        return name in self._members
+
+    def __len__(self) -> int:
+        self._load_plugins()
+        return len(self._members)
+
+    def items(self) -> tuple[tuple[str, T], ...]:
+        """All (name, member) pairs, in the order of registration."""
+        self._load_plugins()
+        return tuple(self._members.items())
