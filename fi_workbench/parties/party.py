@@ -1,0 +1,286 @@
+"""A party: the owner of one private model, as the rest of the house sees it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fi_workbench.core.arrays import Outputs, Queries, check_answer, check_queries
+from fi_workbench.core.errors import InvalidAnswer, InvalidParty
+from fi_workbench.parties.facts import PrivateFacts
+from fi_workbench.parties.sklearn_model import SklearnModel
+
+if TYPE_CHECKING:  # torch takes seconds to import: only those who bring a torch model pay for it
+    from torch import nn
+
+LONGEST_NAME = 40
+
+ModelFunction: TypeAlias = Callable[[Queries], Any]
+"""(query, *input_shape) -> (query, class), logits or probabilities."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Party:
+    """The owner of one private model.
+
+    Make one with :meth:`from_torch`, :meth:`from_sklearn` or :meth:`from_callable`.
+
+    Parameters
+    ----------
+    name : str
+        Short printable text, at most 40 characters.
+    classes : tuple of str
+        Names of the classes, at least two, all different; their order is the order of the class axis.
+    input_shape : tuple of int
+        Shape of one query, without the batch axis.
+    outputs : {"logits", "probabilities"}
+        What ``function`` returns.
+    function : callable
+        Array (query, *input_shape) -> array (query, class). May be called from several threads at once.
+    facts : PrivateFacts
+        What the party knows of its training data; used locally, never sent.
+    model : str
+        The kind of model in a word, as its owner calls it.
+    made_here : bool
+        Whether this kernel made the party for a demonstration, so that its private facts may be drawn.
+
+    Raises
+    ------
+    InvalidParty
+        A declaration that is incomplete or contradicts itself.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    input_shape: tuple[int, ...]
+    outputs: Outputs
+    function: ModelFunction
+    facts: PrivateFacts = field(default_factory=PrivateFacts)
+    model: str = "model"
+    made_here: bool = False
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+        object.__setattr__(self, "classes", _check_classes(self.name, self.classes))
+        object.__setattr__(self, "input_shape", _check_shape(self.name, self.input_shape))
+        if self.outputs not in get_args(Outputs):
+            raise InvalidParty(
+                f'Party {self.name!r} declares outputs={self.outputs!r}; it must be "logits" or "probabilities".'
+            )
+        if not callable(self.function):
+            raise InvalidParty(f"Party {self.name!r} needs a callable model, not {type(self.function).__name__}.")
+        counts = self.facts.class_counts
+        if counts is not None and len(counts) != len(self.classes):
+            raise InvalidParty(
+                f"Party {self.name!r} has {len(self.classes)} classes but class_counts of length {len(counts)}; "
+                "give one count per class, 0 where it holds none."
+            )
+
+    @property
+    def n_classes(self) -> int:
+        """Length of the class axis."""
+        return len(self.classes)
+
+    def predict(self, queries: Any) -> NDArray[np.floating[Any]]:
+        """Answer a batch of queries, (query, *input_shape) -> (query, class), checked at both ends.
+
+        Raises
+        ------
+        InvalidQuery
+            A batch that the model cannot take.
+        InvalidAnswer
+            An answer that breaks what the party declared.
+        """
+        checked = check_queries(queries, self.input_shape)
+        # a copy each way: a model that writes into its input or reuses its output buffer must not reach other parties
+        values = np.array(self.function(np.array(checked)))
+        return check_answer(values, self.outputs, len(checked), self.n_classes, f"Party {self.name!r}")
+
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.input_shape))
+        return (
+            f"Party({self.name!r}, {self.model}: {shape} -> {self.outputs} of {self.n_classes} classes, "
+            f"private facts: {', '.join(sorted(self.facts.names())) or 'none'})"
+        )
+
+    @classmethod
+    def from_torch(
+        cls,
+        module: nn.Module,
+        *,
+        name: str,
+        classes: Sequence[str],
+        input_shape: Sequence[int],
+        outputs: Outputs = "logits",
+        device: str = "auto",
+        class_counts: Any = None,
+        data_size: int | None = None,
+        batch_size: int = 1024,
+        model: str | None = None,
+        probe: bool = True,
+    ) -> Party:
+        """A party whose model is a torch module.
+
+        The module is not copied: training it further changes what the party answers. It is moved to ``device`` once,
+        here, and computes in the dtype of its parameters. Every prediction runs in evaluation mode without gradients
+        and leaves each submodule in the mode it was found in. Predictions of one module are made one at a time.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            (query, *input_shape) -> (query, class).
+        name, classes, input_shape, outputs
+            See :class:`Party`.
+        device : str
+            ``"auto"`` is CUDA where there is one, else MPS, else the CPU; otherwise a torch device.
+        class_counts, data_size
+            See :class:`PrivateFacts`.
+        batch_size : int
+            At most so many queries go through the module at once.
+        model : str, optional
+            The kind of model in a word; the class name of the module otherwise.
+        probe : bool
+            Ask one zero query now, so that a wrong shape or class count shows here.
+
+        Raises
+        ------
+        InvalidParty
+            A declaration that does not fit the module.
+        """
+        from fi_workbench.parties.torch_model import TorchModel  # noqa: PLC0415 (see above: torch)
+
+        _check_name(name)
+        return cls(
+            name=name,
+            classes=_check_classes(name, classes),
+            input_shape=_check_shape(name, input_shape),
+            outputs=outputs,
+            function=TorchModel(module, device=device, batch_size=batch_size),
+            facts=PrivateFacts(class_counts, data_size),
+            model=model or type(module).__name__,
+        )._probed(probe)
+
+    @classmethod
+    def from_sklearn(
+        cls,
+        estimator: Any,
+        *,
+        name: str,
+        classes: Sequence[str],
+        input_shape: Sequence[int],
+        outputs: Outputs = "probabilities",
+        class_counts: Any = None,
+        data_size: int | None = None,
+        model: str | None = None,
+        probe: bool = True,
+    ) -> Party:
+        """A party whose model is a fitted scikit-learn classifier with ``predict_proba``.
+
+        Queries are flattened to (query, feature). The columns follow ``estimator.classes_``: class names are looked up
+        in ``classes``, whole numbers are positions in it. A class that the estimator never saw gets probability 0.
+
+        Parameters
+        ----------
+        estimator : scikit-learn classifier
+        name, classes, input_shape
+            See :class:`Party`.
+        outputs : {"probabilities", "logits"}
+            Logits are the logarithms of the probabilities, with zeros held at 1e-12.
+        class_counts, data_size
+            See :class:`PrivateFacts`.
+        model : str, optional
+            The kind of model in a word; the class name of the estimator otherwise.
+        probe : bool
+            Ask one zero query now, so that a wrong shape or class count shows here.
+
+        Raises
+        ------
+        InvalidParty
+            An estimator without probabilities, not fitted, or that does not fit the declaration.
+        """
+        _check_name(name)
+        names, shape = _check_classes(name, classes), _check_shape(name, input_shape)
+        return cls(
+            name=name,
+            classes=names,
+            input_shape=shape,
+            outputs=outputs,
+            function=SklearnModel(estimator, names, n_features=math.prod(shape), outputs=outputs, who=name),
+            facts=PrivateFacts(class_counts, data_size),
+            model=model or type(estimator).__name__,
+        )._probed(probe)
+
+    @classmethod
+    def from_callable(
+        cls,
+        function: ModelFunction,
+        *,
+        name: str,
+        classes: Sequence[str],
+        input_shape: Sequence[int],
+        outputs: Outputs = "probabilities",
+        class_counts: Any = None,
+        data_size: int | None = None,
+        model: str | None = None,
+        probe: bool = True,
+    ) -> Party:
+        """A party whose model is any function: array (query, *input_shape) -> array (query, class).
+
+        The function may be called from several threads at once. Parameters and errors as for :meth:`from_torch`;
+        ``probe=False`` spares an expensive function the zero query.
+        """
+        _check_name(name)
+        return cls(
+            name=name,
+            classes=_check_classes(name, classes),
+            input_shape=_check_shape(name, input_shape),
+            outputs=outputs,
+            function=function,
+            facts=PrivateFacts(class_counts, data_size),
+            model=model or "callable",
+        )._probed(probe)
+
+    def _probed(self, probe: bool) -> Party:
+        """Itself, after it answered one zero query as declared."""
+        if not probe:
+            return self
+        query = np.zeros((1, *self.input_shape), dtype=np.float32)
+        try:
+            self.predict(query)
+        except InvalidAnswer as error:
+            raise InvalidParty(f"Party {self.name!r} does not answer as declared. {error}") from error
+        except Exception as error:  # whatever a foreign model raises means the same: it cannot take this query
+            raise InvalidParty(
+                f"Party {self.name!r} could not answer a query of shape {query.shape}: {type(error).__name__}: "
+                f"{error}. Check input_shape and the model; probe=False skips this check."
+            ) from error
+        return self
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not name.isprintable() or name.strip() != name or not 0 < len(name) <= LONGEST_NAME:
+        raise InvalidParty(f"A party is named by 1 to {LONGEST_NAME} printable characters, not {name!r:.80}.")
+
+
+def _check_classes(name: str, classes: object) -> tuple[str, ...]:
+    if isinstance(classes, str) or not isinstance(classes, Sequence) or not all(isinstance(c, str) for c in classes):
+        raise InvalidParty(f'Party {name!r} needs its classes as names, e.g. ("normal", "pneumonia").')
+    names = tuple(map(str, classes))
+    if len(names) < 2 or len(set(names)) < len(names) or not all(names):
+        raise InvalidParty(f"Party {name!r} needs at least two classes with different names, not {names}.")
+    return names
+
+
+def _check_shape(name: str, shape: object) -> tuple[int, ...]:
+    whole = isinstance(shape, Sequence) and all(isinstance(n, int | np.integer) and n > 0 for n in shape)
+    if not isinstance(shape, Sequence) or isinstance(shape, str) or not whole or len(shape) == 0:
+        raise InvalidParty(
+            f"Party {name!r} needs input_shape as positive whole numbers without the batch axis, e.g. (1, 28, 28), "
+            f"not {shape!r}."
+        )
+    return tuple(int(n) for n in shape)
