@@ -1,0 +1,111 @@
+"""Pools weighted by what a party can say of itself: how certain it is, how much data it saw; and the mean of logits.
+
+Sources: C. Genest, J. Zidek, Combining probability distributions, Statistical Science 1(1), 1986 (linear and
+logarithmic pools); entropy weights as in FedSEI (arXiv:2603.02214); size weights after B. McMahan et al., AISTATS 2017.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fi_workbench.aggregation.facts import MAX_DATA_SIZE, data_size_of
+from fi_workbench.aggregation.normalise import COUNT, as_distribution, one, simplex_component
+from fi_workbench.aggregation.rule import Component, LocalView, OnAbsence, Summand, sum_rule
+from fi_workbench.core.arrays import Scores, entropy, softmax
+from fi_workbench.core.options import Between
+
+Bound = Annotated[float, Between(1, 1000, log=True), "Logits of each row, centred, are clipped to this either side."]
+MaxSize = Annotated[float, Between(1, MAX_DATA_SIZE, log=True), "The largest data set that a party may claim."]
+
+
+def _entropy_components(n_classes: int, _on_absence: OnAbsence) -> Mapping[str, Component]:
+    # 0 <= H <= log C, so 1/C <= w <= 1; rows of w p sum to w <= 1. The absent party's weight is unknown by nature, so
+    # the quotient of both sums is all there is under either treatment of absences.
+    spread = 1.0 - 1.0 / n_classes
+    return {
+        "weighted": simplex_component(),
+        "weight": Component("query", 1.0 / n_classes, 1.0, l1=spread, l2=spread),
+    }
+
+
+def _weighted_mean(sums: Mapping[str, NDArray[Any]]) -> Scores:
+    return np.asarray(sums["weighted"] / sums["weight"][:, None])
+
+
+@sum_rule(
+    components=_entropy_components,
+    finish=_weighted_mean,
+    formula=r"\sum_k w_k p_k(c) \,/ \sum_k w_k, \quad w_k = e^{-H(p_k)}",
+    source="FedSEI, arXiv:2603.02214",
+)
+def entropy_weighted(view: LocalView) -> Summand:
+    """The mean of the parties' probabilities, in which a party counts the more on a query the surer it is of it."""
+    p = view.probabilities
+    # the guard inside the logarithm and rounding may leave [1/C, 1] by an ulp
+    weight = np.clip(np.exp(-entropy(p)), 1.0 / p.shape[-1], 1.0)
+    return {"weighted": weight[:, None] * p, "weight": weight}
+
+
+def _logit_components(n_classes: int, _on_absence: OnAbsence, *, bound: Bound = 50.0) -> Mapping[str, Component]:
+    # a row may flip from +bound in some classes and -bound in the others to its negative: every entry moves by 2 bound
+    l1, l2 = 2.0 * bound * n_classes, 2.0 * bound * math.sqrt(n_classes)
+    return {"logits": Component("query_class", -bound, bound, l1=l1, l2=l2), "count": COUNT}
+
+
+def _softmax_of_mean(sums: Mapping[str, NDArray[Any]]) -> Scores:
+    return softmax(sums["logits"] / sums["count"])
+
+
+@sum_rule(
+    components=_logit_components,
+    finish=_softmax_of_mean,
+    uses="logits",
+    formula=r"\mathrm{softmax}\!\left(\frac{1}{K} \sum_k z_k\right)(c)",
+    source="Genest & Zidek 1986, doi:10.1214/ss/1177013825 (logarithmic pool)",
+)
+def mean_logit(view: LocalView, *, bound: Bound = 50.0) -> Summand:
+    """The mean of the parties' logits, then the softmax: a confident no of one party weighs heavily.
+
+    Each row is centred on its mean over the classes, which the softmax does not see, and clipped, so that one party
+    can move the sum only so far. log p serves where a model returns probabilities.
+    """
+    centred = view.logits - view.logits.mean(axis=-1, keepdims=True)
+    return {"logits": np.clip(centred, -bound, bound), "count": one(centred)}
+
+
+def _size_components(
+    _n_classes: int, _on_absence: OnAbsence, *, max_size: MaxSize = 1_000_000.0
+) -> Mapping[str, Component]:
+    # n depends on no answer; its sensitivity covers a change of the private fact itself
+    return {
+        "weighted": simplex_component(max_size),
+        "size": Component("scalar", 0.0, max_size, l1=max_size, l2=max_size),
+    }
+
+
+def _mean_by_size(sums: Mapping[str, NDArray[Any]]) -> Scores:
+    # the rows' sums are the summed sizes; nobody holding any data makes the scores uniform
+    return as_distribution(sums["weighted"] / np.maximum(sums["size"], 1.0))
+
+
+@sum_rule(
+    components=_size_components,
+    finish=_mean_by_size,
+    facts=("data_size",),
+    formula=r"\sum_k n_k p_k(c) \,/ \sum_k n_k",
+    source="weights of McMahan et al. 2017, arXiv:1602.05629",
+)
+def size_weighted(view: LocalView, *, max_size: MaxSize = 1_000_000.0) -> Summand:
+    """The mean of the parties' probabilities, in which a party counts by the size of its training data.
+
+    A party that holds more than ``max_size`` samples refuses (:class:`~fi_workbench.core.errors.InvalidParty`): the
+    sum's bounds would not hold.
+    """
+    size = data_size_of(view.facts, max_size)
+    p = view.probabilities
+    return {"weighted": size * p, "size": np.asarray(size, dtype=p.dtype)}

@@ -1,0 +1,201 @@
+"""What an aggregation rule is: a pure function, or a frozen pair of them, with what it must see stated beside it.
+
+A rule has two ends. One that needs only ``sum`` is a party-side *summand* and a coordinator-side *finish*, so it runs
+unchanged in the clear and under secure sum. One that needs ``each`` or ``votes`` is one function of all answers.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fi_workbench.core.arrays import Outputs, Queries, Scores, to_logits, to_simplex
+from fi_workbench.core.disclosure import Need
+from fi_workbench.core.options import Option, options_of
+from fi_workbench.core.registry import Registry
+from fi_workbench.core.summand import Axes, Component, Summand
+
+Uses = Literal["probabilities", "logits", "raw_logits"]
+"""What a rule computes with. log p serves ``logits``; ``raw_logits`` needs a model that declares logits, because it
+uses what the softmax throws away."""
+
+OnAbsence = Literal["renormalise", "keep"]
+"""Whether those present share the weight of the absent, or it is left out (renormalising under a hiding mechanism would
+disclose the absent party's counts)."""
+
+__all__ = [
+    "Axes", "Component", "Enrolment", "LocalView", "OnAbsence", "Rule", "Summand", "Uses",
+    "aggregation_rule", "described", "rules", "sum_rule",
+]  # fmt: skip
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, eq=False)
+class LocalView:
+    """All that the party-side part of a rule receives; it stays with the party.
+
+    Parameters
+    ----------
+    values : array (query, class)
+        The model's checked answer, as declared in ``outputs``.
+    outputs : {"logits", "probabilities"}
+    queries : array (query, *input_shape), optional
+    predict : callable, optional
+        The party's own model, for rules that ask it again (test-time augmentation).
+    facts : mapping
+        Private facts: ``"class_counts"`` (class,), ``"data_size"`` ().
+    totals : mapping
+        Enrolment sums of this cohort.
+    on_absence : {"renormalise", "keep"}
+    rng : numpy Generator, optional
+    """
+
+    values: NDArray[Any]
+    outputs: Outputs = "logits"
+    queries: Queries | None = None
+    predict: Callable[[Queries], NDArray[Any]] | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    totals: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    on_absence: OnAbsence = "renormalise"
+    rng: np.random.Generator | None = None
+
+    @cached_property
+    def probabilities(self) -> NDArray[np.floating[Any]]:
+        """(query, class) probabilities."""
+        return to_simplex(self.values, self.outputs)
+
+    @cached_property
+    def logits(self) -> NDArray[np.floating[Any]]:
+        """(query, class) logits; log p where only probabilities are known."""
+        return to_logits(self.values, self.outputs)
+
+
+@dataclass(frozen=True, eq=False)
+class Enrolment:
+    """A sum over private facts that a rule asks for once per cohort, before the first round.
+
+    Parameters
+    ----------
+    local : callable
+        ``(facts) -> summand``, at the party.
+    components : mapping
+        Declaration of each array of that summand.
+    """
+
+    local: Callable[[Mapping[str, Any]], Summand]
+    components: Mapping[str, Component]
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """An aggregation rule as registered; made by :func:`aggregation_rule` and :func:`sum_rule`.
+
+    Parameters
+    ----------
+    name, title, explanation, formula, source : str
+        Title and explanation are the docstring's first line and paragraph; formula is plain text or TeX.
+    needs : {"nothing", "sum", "votes", "each"}
+    uses : {"probabilities", "logits", "raw_logits"}
+    facts : frozenset of str
+        Private facts that each party must hold.
+    options : tuple of Option
+    combine : callable or None
+        ``(answers, **options) -> scores`` for rules that need each answer or the votes.
+    local, components, finish : callable or None
+        ``(view, **options) -> summand``, ``(n_classes, on_absence, **options) -> {name: Component}`` and
+        ``(sums, **options) -> scores`` for rules that need a sum.
+    enrolment : Enrolment or None
+    """
+
+    name: str
+    title: str
+    explanation: str
+    formula: str
+    source: str
+    needs: Need
+    uses: Uses
+    facts: frozenset[str]
+    options: tuple[Option, ...]
+    combine: Callable[..., Scores] | None = None
+    local: Callable[..., Summand] | None = None
+    components: Callable[..., Mapping[str, Component]] | None = None
+    finish: Callable[..., Scores] | None = None
+    enrolment: Enrolment | None = None
+
+
+rules: Registry[Rule] = Registry("rule")
+
+
+def aggregation_rule(
+    *, needs: Literal["each", "votes"] = "each", uses: Uses = "probabilities", formula: str = "", source: str = ""
+) -> Callable[[F], F]:
+    """Register ``(answers, *, options) -> scores`` as a rule under the function's name, and return it unchanged.
+
+    ``answers`` are (party, query, class), probabilities or logits as ``uses`` says; under ``needs="votes"`` one-hot
+    votes. Keyword-only parameters become the rule's options, with sliders where they are ``Annotated`` with a range.
+    """
+
+    def register(function: F) -> F:
+        title, explanation = described(function)
+        rule = Rule(
+            function.__name__, title, explanation, formula, source, needs, uses, frozenset(), options_of(function),
+            combine=function,
+        )  # fmt: skip
+        rules.add(rule.name, rule)
+        return function
+
+    return register
+
+
+def sum_rule(
+    *,
+    components: Callable[..., Mapping[str, Component]],
+    finish: Callable[..., Scores],
+    uses: Uses = "probabilities",
+    facts: tuple[str, ...] = (),
+    enrolment: Enrolment | None = None,
+    formula: str = "",
+    source: str = "",
+) -> Callable[[F], F]:
+    """Register ``(view, *, options) -> summand`` as a rule that needs only a sum, and return it unchanged.
+
+    Parameters
+    ----------
+    components : callable
+        ``(n_classes, on_absence, *, options) -> {name: Component}``.
+    finish : callable
+        ``(sums, *, options) -> scores (query, class)``. Each of the three may take the options that it uses.
+    """
+
+    def register(function: F) -> F:
+        title, explanation = described(function)
+        options = options_of(function, components, finish)
+        rule = Rule(
+            function.__name__, title, explanation, formula, source, "sum", uses, frozenset(facts), options,
+            local=function, components=components, finish=finish, enrolment=enrolment,
+        )  # fmt: skip
+        rules.add(rule.name, rule)
+        return function
+
+    return register
+
+
+def described(function: Callable[..., Any]) -> tuple[str, str]:
+    """Title (from the name) and explanation (the docstring's first paragraph) of a plug-in.
+
+    Raises
+    ------
+    ValueError
+        If there is no docstring: the workbench shows it under the picker.
+    """
+    text = inspect.getdoc(function)
+    if not text:
+        raise ValueError(f"{function.__qualname__} needs a docstring; its first paragraph is shown under the picker.")
+    return function.__name__.replace("_", " ").capitalize(), " ".join(text.split("\n\n")[0].split())
