@@ -1,0 +1,45 @@
+"""Contributions without labels and without coalitions: everybody the same, agreement, certainty.
+
+Source: the label-free rewards of FedSEI (arXiv:2603.02214).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fi_workbench.core.arrays import entropy as shannon_entropy
+from fi_workbench.incentives.contribution import ContributionView, contribution_method
+
+
+@contribution_method(needs="nothing", formula=r"1/K", source="the baseline of every scheme")
+def equal(view: ContributionView) -> NDArray[np.floating[Any]]:
+    """Every party the same, whatever it answered."""
+    return np.full(view.n_parties, 1.0 / view.n_parties)
+
+
+@contribution_method(
+    needs="votes",
+    formula=r"\sum_n \mathbf{1}[y_{kn} = \hat y_n] \,/\, \sum_j \mathbf{1}[y_{jn} = \hat y_n]",
+    source="FedSEI, arXiv:2603.02214",
+)
+def final_agreement(view: ContributionView) -> NDArray[np.floating[Any]]:
+    """On each query one point is split among the parties whose vote is the federation's label.
+
+    A query whose label nobody voted for pays nobody. Under the rule ``soft_vote`` this is the reference's scheme; under
+    another rule it is agreement with that rule's label. Without scores, the label is the answers' soft vote.
+    """
+    agrees = view.each_vote == view.final_labels  # (party, query)
+    n_agree = agrees.sum(axis=0)
+    return np.asarray((agrees / np.maximum(n_agree, 1)).sum(axis=1))
+
+
+@contribution_method(
+    needs="each", formula=r"\sum_n e^{-H(p_{kn})} \,/\, \sum_j e^{-H(p_{jn})}", source="FedSEI, arXiv:2603.02214"
+)
+def entropy(view: ContributionView) -> NDArray[np.floating[Any]]:
+    """On each query one point is split among the parties by how certain they are, right or wrong."""
+    certainty = np.exp(-shannon_entropy(view.probabilities)).astype(np.float64)  # (party, query)
+    return np.asarray((certainty / certainty.sum(axis=0)).sum(axis=1))

@@ -1,0 +1,87 @@
+"""Contribution methods on plain arrays, for researchers: no federation, no messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fi_workbench.core.arrays import Answers, Outputs, check_answer, check_labels, to_simplex
+from fi_workbench.core.errors import InvalidAnswer
+from fi_workbench.incentives.apply import contribute
+from fi_workbench.incentives.contribution import ContributionView, contribution_methods
+from fi_workbench.incentives.select import auto
+
+
+def contributions(
+    logits: ArrayLike,
+    method: str = "shapley",
+    labels: ArrayLike | None = None,
+    *,
+    outputs: Outputs = "logits",
+    scores: ArrayLike | None = None,
+    **options: Any,
+) -> NDArray[np.float64]:
+    """What each party contributed, computed on plain arrays: raw values, which ``shares`` makes shares.
+
+    Parameters
+    ----------
+    logits : array (party, query, class)
+        The parties' answers: numpy, torch or nested lists.
+    method : str
+        A registered method, or ``"auto"``.
+    labels : array (query,), optional
+        True labels, for methods that use them.
+    outputs : {"logits", "probabilities"}
+        What ``logits`` are.
+    scores : array (query, class), optional
+        What the federation answered; the soft vote where not given.
+    **options
+        Options of the method.
+
+    Returns
+    -------
+    array (party,)
+
+    Raises
+    ------
+    UnknownName, InvalidOption
+        Unknown method or option, or an option out of range.
+    InvalidAnswer
+        Not (party, query, class) with at least one of each, NaN or infinite, or not probabilities as declared; or
+        scores of another shape.
+    InvalidQuery
+        Labels of the wrong length or outside the classes.
+
+    Examples
+    --------
+    >>> logits = [[[2.0, 0.0]], [[0.0, 1.0]], [[0.0, 1.0]]]
+    >>> contributions(logits, "final_agreement", scores=[[0.4, 0.6]])
+    array([0. , 0.5, 0.5])
+    """
+    answers = _stacked(logits, outputs)
+    n_parties, n_queries, n_classes = answers.shape
+    final = None if scores is None else check_answer(_plain(scores), "logits", n_queries, n_classes, "The federation")
+    truth = None if labels is None else check_labels(_plain(labels), n_queries, n_classes)
+    chosen = contribution_methods[auto("each", n_parties) if method == "auto" else method]
+    view = ContributionView(n_parties, answers, answers.argmax(axis=-1), final, truth)
+    return contribute(chosen, view, options)
+
+
+def _plain(values: Any) -> NDArray[Any]:
+    """A numpy array of what may be a torch tensor, wherever it lives, without importing torch."""
+    return np.asarray(values.detach().cpu().numpy() if hasattr(values, "detach") else values)
+
+
+def _stacked(values: Any, outputs: Outputs) -> Answers:
+    """The parties' answers as probabilities, checked, (party, query, class)."""
+    try:
+        array = _plain(values)
+    except ValueError as error:
+        raise InvalidAnswer(f"The parties' answers are not one array (party, query, class): {error}") from error
+    if array.ndim != 3 or 0 in array.shape:
+        raise InvalidAnswer(f"Answers have shape {array.shape}; (party, query, class), none of them 0, is needed.")
+    _, n_queries, n_classes = array.shape
+    checked = [check_answer(one, outputs, n_queries, n_classes, f"Party {k}") for k, one in enumerate(array)]
+    return np.asarray(to_simplex(np.stack(checked), outputs))

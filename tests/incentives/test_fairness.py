@@ -1,0 +1,73 @@
+"""F_skill and rank correlation: known answers, and on the golden logits the reference's rewards."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from fi_workbench.core.errors import InvalidData
+from fi_workbench.incentives.fairness import fairness
+from fi_workbench.incentives.offline import contributions
+from fi_workbench.incentives.shares import shares
+
+
+def test_known_answers():
+    fair = fairness([3, 1], [30, 10])
+    assert (fair.f_skill, fair.l1, fair.spearman, fair.equal_f_skill) == (1, 0, 1, 0.75)
+    unfair = fairness([1, 0, 0], [0, 0, 1])
+    assert (unfair.f_skill, unfair.l1, unfair.spearman) == (0, 2, -0.5)
+    assert unfair.equal_f_skill == pytest.approx(1 / 3)
+
+
+def test_rewards_count_as_they_would_be_paid():
+    assert fairness([1, 1], [0, 0]).f_skill == 1
+    assert fairness([1, 3], [-1, 5]).l1 == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("merit", "rewards"), [([1, 1, 1], [1, 2, 3]), ([1, 2, 3], [1, 1, 1]), ([1], [2])])
+def test_rank_correlation_is_undefined_without_differences(merit, rewards):
+    assert fairness(merit, rewards).spearman is None
+
+
+def test_rank_correlation_with_ties_equals_scipy(rng):
+    for _ in range(20):
+        merit, rewards = rng.integers(1, 5, 9), rng.integers(0, 4, 9)
+        if np.ptp(merit) and np.ptp(rewards):
+            assert fairness(merit, rewards).spearman == pytest.approx(spearmanr(merit, rewards).statistic)
+
+
+@pytest.mark.parametrize(
+    ("merit", "rewards"),
+    [
+        ([np.nan, 1], [1, 1]), ([1, 1], [np.inf, 1]), ([-1, 2], [1, 1]), ([0, 0], [1, 1]), ([1, 2, 3], [1, 2]),
+        ([], []), ([[1, 2]], [[1, 2]]), (["a", "b"], [1, 2]),
+    ],
+)  # fmt: skip
+def test_input_that_is_refused(merit, rewards):
+    with pytest.raises(InvalidData):
+        fairness(merit, rewards)
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize("name", ["equal", "final_agreement", "entropy"])
+@pytest.mark.parametrize("skew", ["a0.1", "a1000"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rewards_and_f_skill_equal_the_reference(name, skew, dtype):
+    data = os.environ.get("FI_WORKBENCH_DATA")
+    if not data:
+        pytest.skip("FI_WORKBENCH_DATA is not set: no golden files")
+    path = Path(data) / "golden" / f"fashionmnist_lenet_K5_{skew}_seed42_ep5"
+    figures = json.loads(path.with_name(path.name + ".json").read_text())
+    with np.load(path.with_name(path.name + ".npz")) as arrays:
+        values = contributions(arrays["logits"].astype(dtype), name)
+    expected = figures["rewards"][name]
+    np.testing.assert_allclose(values, expected["raw"], rtol=1e-5)
+    np.testing.assert_allclose(shares(values), expected["normalised"], rtol=1e-5)
+    result = fairness(figures["client_acc"], values)
+    assert result.f_skill == pytest.approx(expected["F_skill"], rel=1e-5)
+    assert result.l1 == pytest.approx(expected["D_l1"], rel=1e-5)
+    assert result.equal_f_skill == pytest.approx(figures["rewards"]["equal"]["F_skill"], rel=1e-5)
+    np.testing.assert_allclose(shares(figures["client_acc"]), figures["merit"], rtol=1e-5)
