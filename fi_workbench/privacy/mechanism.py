@@ -1,0 +1,186 @@
+"""What a privacy mechanism is: step functions at the client, the party and the coordinator, with a disclosure.
+
+A round has one or more phases. In each phase every party gets one message and returns one; between phases the
+coordinator turns the replies into the next messages, and after the last one into a :class:`Release`. Steps are
+``(state, message) -> (state, message)``: a mechanism object itself is frozen settings and holds no state.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fi_workbench.core.arrays import Outputs, Queries
+from fi_workbench.core.disclosure import Disclosure, Need
+from fi_workbench.core.identity import PublicIdentity
+from fi_workbench.core.records import Body, Release, Reply
+from fi_workbench.core.registry import Registry
+from fi_workbench.core.summand import Component, Summand
+
+Kind = Literal["answer", "enrol"]
+"""What a round is for: answering queries, or summing private facts once per cohort."""
+
+
+@dataclass(frozen=True, eq=False)
+class PartyContext:
+    """What a party's step may use; all of it stays with the party.
+
+    Parameters
+    ----------
+    name : str
+    round_id : str
+    kind : {"answer", "enrol"}
+    peers : mapping of str to PublicIdentity
+        The cohort of this round, the party itself included.
+    outputs : {"logits", "probabilities"}
+    answer : callable
+        ``(queries) -> (query, class)``: the party's own model, checked, after its answer noise.
+    summand : callable
+        ``(queries, answer) -> {name: array}``: the rule's local part; in an enrolment round ``(None, None)``.
+        Empty for a rule that needs no sum.
+    sign, seal, open : callable
+        ``(message)``, ``(to, content, label)`` and ``(sender, sealed, label)`` with the party's own keys. The label
+        names the phase; round, sender and recipient are bound in by the runtime.
+    rng : numpy Generator
+        For noise in experiments; secrets come from :mod:`secrets`.
+    """
+
+    name: str
+    round_id: str
+    kind: Kind
+    peers: Mapping[str, PublicIdentity]
+    outputs: Outputs
+    answer: Callable[[Queries], NDArray[Any]]
+    summand: Callable[[Queries | None, NDArray[Any] | None], Summand]
+    sign: Callable[[bytes], bytes]
+    seal: Callable[[str, bytes, str], bytes]
+    open: Callable[[str, bytes, str], bytes]
+    rng: np.random.Generator
+
+
+@dataclass(frozen=True, eq=False)
+class CoordinatorContext:
+    """What the coordinator's step may use.
+
+    Parameters
+    ----------
+    round_id : str
+    kind : {"answer", "enrol"}
+    cohort : tuple of str
+        Party names, in the order of every party axis.
+    outputs : mapping of str to {"logits", "probabilities"}
+    n_queries, n_classes : int
+        ``n_queries`` is 0 in an enrolment round.
+    rule_needs : {"nothing", "sum", "votes", "each"}
+    components : mapping of str to Component
+        Declarations of the arrays of the summand; empty for a rule that needs no sum.
+    absent : callable
+        ``(party, kind, reason)``: leave a party out of this round from here on, with the reason in the record.
+    """
+
+    round_id: str
+    kind: Kind
+    cohort: tuple[str, ...]
+    outputs: Mapping[str, Outputs]
+    n_queries: int
+    n_classes: int
+    rule_needs: Need
+    components: Mapping[str, Component]
+    absent: Callable[[str, Literal["invalid", "excluded"], str], None]
+
+
+class Mechanism(ABC):
+    """A privacy mechanism; subclasses are frozen dataclasses whose fields are its options.
+
+    Attributes
+    ----------
+    name, explanation, formula, source : str
+    phases : tuple of str
+        Names of its phases, identifiers; a party is asked ``query.<phase>``.
+    offers : {"nothing", "sum", "votes", "each"}
+        The most that a rule, contribution or panel may need under it.
+    disclosure : Disclosure
+        Who sees what.
+    requires : frozenset of str
+        Capabilities that each party's runtime must announce.
+    finish_at : {"coordinator", "client"}
+        Where the rule's finish runs.
+    hides_absence : bool
+        Whether renormalising over those present would disclose what it hides; sums are then kept as they are.
+    reproducible : bool
+        Whether equal seeds give equal released values.
+    min_parties : int
+        Fewer parties than this are refused when the federation is made.
+    """
+
+    name: ClassVar[str]
+    explanation: ClassVar[str]
+    formula: ClassVar[str] = ""
+    source: ClassVar[str] = ""
+    phases: ClassVar[tuple[str, ...]]
+    offers: ClassVar[Need]
+    requires: ClassVar[frozenset[str]] = frozenset()
+    finish_at: ClassVar[Literal["coordinator", "client"]] = "coordinator"
+    hides_absence: ClassVar[bool] = False
+    reproducible: ClassVar[bool] = True
+    min_parties: ClassVar[int] = 1
+
+    @property
+    @abstractmethod
+    def disclosure(self) -> Disclosure:
+        """Who sees what under this mechanism."""
+
+    def protect(self, payload: Body, cohort: Mapping[str, PublicIdentity]) -> tuple[Any, Body | Mapping[str, Body]]:
+        """At the client: what is sent to the parties in place of ``payload``.
+
+        Returns
+        -------
+        state
+            For :meth:`open`.
+        message : Body, or mapping of party name to Body
+            One message for all, or one for each.
+        """
+        return None, payload
+
+    @abstractmethod
+    def party_step(self, phase: str, state: Any, message: Body, context: PartyContext) -> tuple[Any, Body]:
+        """At a party: its reply to one message. ``state`` is None in the first phase."""
+
+    @abstractmethod
+    def coordinator_step(
+        self, phase: str, state: Any, replies: Mapping[str, Reply], context: CoordinatorContext
+    ) -> tuple[Any, Mapping[str, Body] | Release]:
+        """At the coordinator, after each phase: the next messages, or after the last phase the release.
+
+        ``replies`` are of those who answered, in cohort order. A party without a next message has left the round.
+        """
+
+    def open(self, state: Any, release: Release) -> Release:
+        """At the client: the release with what only the client can open."""
+        return release
+
+
+class AnswerNoise(ABC):
+    """A mechanism of the other kind: it changes a party's answer before anything leaves the party.
+
+    Any number of them stand before the one :class:`Mechanism` that carries the round.
+    """
+
+    name: ClassVar[str]
+    explanation: ClassVar[str]
+    formula: ClassVar[str] = ""
+    source: ClassVar[str] = ""
+    reproducible: ClassVar[bool] = True
+    assumptions: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def perturb(self, answer: NDArray[Any], outputs: Outputs, rng: np.random.Generator) -> NDArray[Any]:
+        """(query, class) in, (query, class) of the same kind out."""
+
+
+mechanisms: Registry[type[Mechanism] | type[AnswerNoise]] = Registry("mechanism")
