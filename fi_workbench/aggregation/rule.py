@@ -54,7 +54,8 @@ class LocalView:
     totals : mapping
         Enrolment sums of this cohort.
     on_absence : {"renormalise", "keep"}
-    rng : numpy Generator, optional
+    rng : callable, optional
+        ``() -> numpy Generator``, the same one at each call.
     """
 
     values: NDArray[Any]
@@ -64,7 +65,7 @@ class LocalView:
     facts: Mapping[str, Any] = field(default_factory=dict)
     totals: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     on_absence: OnAbsence = "renormalise"
-    rng: np.random.Generator | None = None
+    rng: Callable[[], np.random.Generator] | None = None
 
     @cached_property
     def probabilities(self) -> NDArray[np.floating[Any]]:

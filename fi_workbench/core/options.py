@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from fi_workbench.core.errors import InvalidOption
 
 
@@ -84,7 +86,7 @@ def options_of(*functions: Callable[..., Any]) -> tuple[Option, ...]:
             base = typing.get_args(hint)[0] if extras else hint
             limits = next((extra for extra in extras if isinstance(extra, Between | OneOf)), None)
             text = next((extra for extra in extras if isinstance(extra, str)), "")
-            kind = base if isinstance(base, type) else type(parameter.default)
+            kind = _kind(base, parameter.default)
             option = Option(name, kind, parameter.default, limits, text)
             if found.setdefault(name, option) != option:
                 raise InvalidOption(f"Option {name!r} is declared twice with different defaults or ranges.")
@@ -108,13 +110,27 @@ def check_options(owner: str, options: Iterable[Option], given: Mapping[str, Any
 
 
 def _check_value(owner: str, option: Option, value: Any) -> Any:
-    if option.limits is not None and value != option.default and not option.limits.accepts(value):
-        raise InvalidOption(f"Option {option.name!r} of {owner} must be {option.limits}, not {value!r}.")
-    if option.kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if value is option.default:
+        return value
+    if isinstance(value, np.generic):
+        value = value.item()
     wrong = not isinstance(value, option.kind) or (option.kind is not bool and isinstance(value, bool))
-    if wrong and value is not option.default:
+    if option.kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value, wrong = float(value), False
+    if not wrong and value == option.default:
+        return value
+    if option.limits is not None and (wrong or not option.limits.accepts(value)):
+        raise InvalidOption(f"Option {option.name!r} of {owner} must be {option.limits}, not {value!r}.")
+    if wrong:
         raise InvalidOption(
             f"Option {option.name!r} of {owner} must be {option.kind.__name__}, not {type(value).__name__} {value!r}."
         )
     return value
+
+
+def _kind(hint: Any, default: Any) -> type:
+    """The type that values of an option have; ``float | None`` is a float that may be left at None."""
+    if isinstance(hint, type):
+        return hint
+    members = [member for member in typing.get_args(hint) if isinstance(member, type) and member is not type(None)]
+    return members[0] if len(members) == 1 else type(default)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterator
 from importlib.metadata import entry_points
@@ -24,10 +25,14 @@ class Registry(Generic[T]):
         What it holds, in the singular, e.g. ``"rule"``; used in messages and in the entry-point group.
     """
 
+    _loading = threading.RLock()
+    """One for all registries, as plug-ins import each other; re-entrant, as one may look up what is there."""
+
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._members: dict[str, T] = {}
         self._plugins_loaded = False
+        self._loading_now = False
 
     def add(self, name: str, member: T) -> T:
         """Register ``member`` and return it unchanged.
@@ -52,12 +57,22 @@ class Registry(Generic[T]):
     def _load_plugins(self) -> None:
         if self._plugins_loaded:
             return
-        self._plugins_loaded = True
+        with self._loading:  # whoever looks up meanwhile waits until all are there
+            if self._loading_now or self._plugins_loaded:
+                return
+            self._loading_now = True
+            try:
+                self._load_each()
+                self._plugins_loaded = True
+            finally:
+                self._loading_now = False
+
+    def _load_each(self) -> None:
         for entry in entry_points(group=f"fi_workbench.{self.kind}s"):
             try:
                 entry.load()
             except Exception as error:  # noqa: BLE001 - a broken plug-in must not take the workbench down with it
-                warnings.warn(f"Plug-in {entry.name!r} ({entry.value}) could not be loaded: {error}", stacklevel=3)
+                warnings.warn(f"Plug-in {entry.name!r} ({entry.value}) could not be loaded: {error}", stacklevel=4)
 
     def __getitem__(self, name: str) -> T:
         self._load_plugins()

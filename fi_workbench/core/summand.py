@@ -58,8 +58,8 @@ class Component:
                 f"numbers of shape {self.shape(n_queries, n_classes)} are needed."
             )
         array = array.astype(np.float64)
-        # float32 on the wire rounds; the margin is far below what a ring's fixed point keeps
-        margin = 1e-5 * max(1.0, abs(self.lower), abs(self.upper))
-        if not np.isfinite(array).all() or array.min() < self.lower - margin or array.max() > self.upper + margin:
+        # float32 on the wire rounds; each bound's margin is far below what a ring's fixed point keeps of it
+        lowest, highest = self.lower - 1e-5 * max(1.0, abs(self.lower)), self.upper + 1e-5 * max(1.0, abs(self.upper))
+        if not np.isfinite(array).all() or array.min() < lowest or array.max() > highest:
             raise InvalidAnswer(f"{what} is outside its declared bounds, {self.lower:g} to {self.upper:g}.")
         return array

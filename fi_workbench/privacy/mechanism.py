@@ -46,8 +46,9 @@ class PartyContext:
     sign, seal, open : callable
         ``(message)``, ``(to, content, label)`` and ``(sender, sealed, label)`` with the party's own keys. The label
         names the phase; round, sender and recipient are bound in by the runtime.
-    rng : numpy Generator
-        For noise in experiments; secrets come from :mod:`secrets`.
+    rng : callable
+        ``() -> numpy Generator``, the same one at each call: for noise in experiments; secrets come from
+        :mod:`secrets`.
     """
 
     name: str
@@ -60,7 +61,7 @@ class PartyContext:
     sign: Callable[[bytes], bytes]
     seal: Callable[[str, bytes, str], bytes]
     open: Callable[[str, bytes, str], bytes]
-    rng: np.random.Generator
+    rng: Callable[[], np.random.Generator]
 
 
 @dataclass(frozen=True, eq=False)

@@ -78,16 +78,22 @@ def make_mechanism(given: MechanismLike | Sequence[Mapping[str, Any]] | Stack, *
     UnknownName
         A name that is not registered.
     InvalidOption
-        An option that the named mechanism does not have or refuses.
+        An option that the named mechanism does not have or refuses, or options without a name.
     DoesNotFit
         More than one mechanism that carries the round.
     """
+    if options and not isinstance(given, str):
+        raise InvalidOption(
+            f"Options {', '.join(options)} are for a mechanism given by name; set them on the mechanism."
+        )
     if isinstance(given, Stack):
         return given
     if isinstance(given, str | Mechanism | AnswerNoise):
         members = [_member(given, options)]
-    else:
+    elif isinstance(given, Sequence):
         members = [_member(item, {}) for item in given]
+    else:
+        raise InvalidOption(f"A mechanism is a name, a Mechanism or a sequence of them, not {given!r}.")
     carriers = [member for member in members if isinstance(member, Mechanism)]
     if len(carriers) > 1:
         names = " and ".join(repr(member.name) for member in carriers)

@@ -1,0 +1,51 @@
+"""The ports through which a round reaches the parties; a transport implements :class:`Link`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from fi_workbench.core.records import Absence, Body, PartyCard, Reply
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What left for the parties in one phase: messages, and their content in bytes as encoded for the wire."""
+
+    n_messages: int
+    n_bytes: int
+
+
+class Link(Protocol):
+    """How messages travel between the coordinator and the parties."""
+
+    @property
+    def cards(self) -> Mapping[str, PartyCard]:
+        """What each reachable party announced, by name, in a fixed order."""
+
+    def exchange(
+        self, phase: str, messages: Mapping[str, Body], *, round_id: str, seconds: float, cancelled: threading.Event
+    ) -> Iterator[Sent | Reply | Absence]:
+        """Send one message to each party; yield one :class:`Sent`, then one reply or absence for each as it comes.
+
+        Ends when all have come, ``seconds`` have passed (the rest are absences of kind ``late``) or ``cancelled``
+        is set (the rest are ``cancelled``). Never raises for what a party does.
+        """
+
+
+ABSENT_KIND, ABSENT_REASON = "absent.kind", "absent.reason"
+"""Fields of a reply by which a party says that it does not answer, and why."""
+
+ANNOUNCE = "announce"
+"""The phase in which a party is asked for its card."""
+
+CAPABILITIES = frozenset({"phases", "sealed_payloads", "enrolment"})
+"""What the party side of this version can do; announced in each card."""
+
+TOTALS = "totals."
+"""Prefix of the enrolment sums in a message."""
+
+ROUND_ID = "round_id"
+"""Names the round in every message after its first phase."""

@@ -1,0 +1,79 @@
+"""The settings of one round, checked as a whole before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fi_workbench.aggregation.apply import check_facts, check_outputs
+from fi_workbench.aggregation.rule import OnAbsence, Rule, rules
+from fi_workbench.core.disclosure import satisfies
+from fi_workbench.core.errors import DoesNotFit
+from fi_workbench.core.records import PartyCard
+from fi_workbench.privacy.mechanism import Mechanism, mechanisms
+from fi_workbench.privacy.stack import Stack
+
+
+@dataclass(frozen=True, eq=False)
+class RoundSettings:
+    """How a round is to be answered.
+
+    Parameters
+    ----------
+    rule : Rule
+    rule_options : mapping
+        Complete and checked.
+    mechanism : Stack
+    deadline_seconds : float
+        For the whole round.
+    """
+
+    rule: Rule
+    rule_options: Mapping[str, Any]
+    mechanism: Stack
+    deadline_seconds: float
+
+    @property
+    def on_absence(self) -> OnAbsence:
+        """What the rule does about the absent; a hiding mechanism decides."""
+        return "keep" if self.mechanism.carrier.hides_absence else "renormalise"
+
+
+def check_fit(rule: Rule, stack: Stack, cards: Iterable[PartyCard]) -> None:
+    """Nothing, if rule, mechanism and parties fit together.
+
+    Raises
+    ------
+    DoesNotFit
+        Naming what does not, and what would.
+    """
+    carrier, cards = stack.carrier, list(cards)
+    if not satisfies(carrier.offers, rule.needs):
+        fitting = [name for name, other in rules.items() if satisfies(carrier.offers, other.needs)]
+        raise DoesNotFit(
+            f"Rule {rule.name!r} must see {_seen(rule.needs)}; "
+            f"mechanism {carrier.name!r} shows {_seen(carrier.offers)} "
+            f"(mechanisms that would show it: {', '.join(_mechanisms_for(rule)) or 'none yet'}).",
+            fits=fitting,
+        )
+    check_outputs(rule, {card.name: card.outputs for card in cards})
+    check_facts(rule, {card.name: card.facts for card in cards})
+    for card in cards:
+        if missing := carrier.requires - card.capabilities:
+            raise DoesNotFit(
+                f"Party {card.name!r} cannot do {', '.join(sorted(missing))}, which {carrier.name!r} needs."
+            )
+    if len(cards) < carrier.min_parties:
+        raise DoesNotFit(f"Mechanism {carrier.name!r} needs {carrier.min_parties} parties; there are {len(cards)}.")
+
+
+def _seen(need: str) -> str:
+    words = {"nothing": "nothing", "sum": "the sum of the answers", "votes": "each vote", "each": "each answer"}
+    return words[need]
+
+
+def _mechanisms_for(rule: Rule) -> list[str]:
+    return [
+        name for name, kind in mechanisms.items() if issubclass(kind, Mechanism) and satisfies(kind.offers, rule.needs)
+    ]
