@@ -1,0 +1,1 @@
+"""The headless federation: settings, asking, streams, history."""

@@ -1,0 +1,316 @@
+"""A federation: frozen settings over parties, and the runtime that all its copies share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, Self
+
+from numpy.typing import NDArray
+
+from fi_workbench.core.arrays import Labels
+from fi_workbench.core.disclosure import Disclosure
+from fi_workbench.core.errors import InvalidOption, InvalidParty, MissingData, UnknownName
+from fi_workbench.core.identity import Identity
+from fi_workbench.core.progress import OnProgress, quiet
+from fi_workbench.parties import Dataset, Party
+from fi_workbench.privacy.stack import MechanismLike, make_mechanism
+from fi_workbench.protocol.policy import Policy
+from fi_workbench.session.askable import Askable
+from fi_workbench.session.demo import Demo
+from fi_workbench.session.history import History, Keep
+from fi_workbench.session.runtime import Runtime
+from fi_workbench.session.saved import SavedFederation
+from fi_workbench.session.settings import Settings, check_alike
+
+
+class Federation(Askable):
+    """Parties that answer together, and how.
+
+    Its settings never change: :meth:`with_` makes a copy with others. All copies share one runtime, so budgets,
+    keys, history and rounds go on across them.
+
+    Parameters
+    ----------
+    parties : sequence of Party
+        At least one; all with the same classes and input shape.
+    rule : str
+        Aggregation rule; ``fi.rules`` lists them.
+    rule_options : mapping, optional
+    mechanism : str, Mechanism, or a sequence of them
+        Privacy mechanism; ``fi.mechanisms`` lists them.
+    mechanism_options : mapping, optional
+        For a mechanism given by name.
+    contribution : str
+        How contributions are valued; ``"auto"`` picks the richest method that the mechanism allows.
+    contribution_options : mapping, optional
+    deadline_seconds : float
+        For a whole round; who has not answered by then is absent from it.
+    seed : int
+        From which every random choice that is not a secret derives.
+    dataset : Dataset, optional
+        Whose test set the workbench asks; not needed to ask anything of your own.
+    policies : mapping of str to Policy, optional
+        What each party agrees to, by name; parties not named agree to everything.
+    history : path, History, "auto" or None
+        Where rounds are written as they end: ``"auto"`` is a file of its own in the state folder, None memory only.
+    keep : {"scalars", "answers"}
+        What the history keeps: scalars per round and party, or all arrays.
+    client : Identity, optional
+        The asker's keys; fresh ones when None.
+
+    Raises
+    ------
+    InvalidParty, InvalidOption, UnknownName, DoesNotFit
+        Everything that does not fit is refused here, before anything is asked.
+    """
+
+    def __init__(
+        self,
+        parties: Sequence[Party],
+        *,
+        rule: str = "soft_vote",
+        rule_options: Mapping[str, Any] | None = None,
+        mechanism: MechanismLike = "plain",
+        mechanism_options: Mapping[str, Any] | None = None,
+        contribution: str = "auto",
+        contribution_options: Mapping[str, Any] | None = None,
+        deadline_seconds: float = 10.0,
+        seed: int = 0,
+        dataset: Dataset | None = None,
+        policies: Mapping[str, Policy] | None = None,
+        history: str | os.PathLike[str] | History | Literal["auto"] | None = "auto",
+        keep: Keep = "scalars",
+        client: Identity | None = None,
+    ) -> None:
+        parties = _taken(parties)
+        check_alike(parties)
+        settings = Settings(
+            rule,
+            rule_options or {},
+            make_mechanism(mechanism, **(mechanism_options or {})),
+            contribution,
+            contribution_options or {},
+            deadline_seconds,
+            seed,
+        )
+        if unknown := sorted(set(policies or {}) - {party.name for party in parties}):
+            raise UnknownName("party with a policy", unknown[0], [party.name for party in parties])
+        if history == "auto":
+            kept = History.automatic(keep)
+        else:
+            kept = history if isinstance(history, History) else History(history, keep)
+        runtime = Runtime(kept, client)
+        for party in parties:
+            runtime.side(party, (policies or {}).get(party.name))
+        self._take(runtime, settings, parties, dataset, None)
+
+    @classmethod
+    def demo(
+        cls,
+        dataset: str | os.PathLike[str] = "digits",
+        n_parties: int = 5,
+        alpha: float = 0.3,
+        seed: int = 0,
+        model: str | Sequence[str] = "mlp",
+        *,
+        partition: str = "dirichlet",
+        partition_options: Mapping[str, Any] | None = None,
+        epochs: int | None = None,
+        on_progress: OnProgress = quiet,
+        **settings: Any,
+    ) -> Self:
+        """A federation of demo parties, each trained on its own share of a data set and cached.
+
+        Parameters
+        ----------
+        dataset : str or path
+            ``digits`` (bundled), ``fashionmnist``, ``pneumoniamnist``, or an ``.npz`` file of your own.
+        n_parties : int
+        alpha : float
+            Skew of the Dirichlet partition over labels; small is more skewed.
+        seed : int
+        model : str or sequence of str
+            ``logistic_regression``, ``mlp``, ``lenet`` or ``resnet``; one for all, or one per party.
+        partition, partition_options, epochs
+            See :func:`fi_workbench.parties.demo_parties`.
+        on_progress : callable
+            Told of downloads and training.
+        **settings
+            As for :class:`Federation`.
+        """
+        chosen = model if isinstance(model, str) else tuple(model)
+        spec = Demo(str(dataset), n_parties, alpha, seed, chosen, partition, dict(partition_options or {}), epochs)
+        return cls._of_demo(spec, on_progress, {"seed": seed, **settings})
+
+    @classmethod
+    def _of_demo(cls, spec: Demo, on_progress: OnProgress, settings: Mapping[str, Any]) -> Self:
+        data = spec.data(on_progress)
+        federation = cls(spec.parties(on_progress, data), dataset=data, **settings)
+        federation._demo = spec
+        return federation
+
+    def _take(
+        self, runtime: Runtime, settings: Settings, parties: tuple[Party, ...], data: Dataset | None, demo: Demo | None
+    ) -> None:
+        runtime.teach(settings.mechanism.carrier.phases)
+        settings.check(parties, [runtime.side(party).card for party in parties])
+        self._runtime, self._settings, self._parties, self._dataset, self._demo = runtime, settings, parties, data, demo
+
+    @property
+    def parties(self) -> tuple[Party, ...]:
+        """The cohort, in the order of every party axis."""
+        return self._parties
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of every class axis."""
+        return self._parties[0].classes
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one query, without the batch axis."""
+        return self._parties[0].input_shape
+
+    @property
+    def settings(self) -> Settings:
+        """How it answers."""
+        return self._settings
+
+    @property
+    def dataset(self) -> Dataset | None:
+        """The data set that came with it, or None."""
+        return self._dataset
+
+    @property
+    def test_set(self) -> tuple[NDArray[Any], Labels]:
+        """Queries (query, *input_shape) and labels (query,) that no party was trained on.
+
+        Raises
+        ------
+        MissingData
+            If the federation came without a data set.
+        """
+        if self._dataset is None:
+            raise MissingData("This federation came without a data set; give queries and labels of your own.")
+        return self._dataset.test_images, self._dataset.test_labels
+
+    @property
+    def made_from(self) -> Demo | None:
+        """What its demo parties are made of, or None."""
+        return self._demo
+
+    @property
+    def disclosure(self) -> Disclosure:
+        """Who sees what in a round."""
+        return self._settings.mechanism.disclosure
+
+    @property
+    def history(self) -> History:
+        """All rounds of this federation and its copies."""
+        return self._runtime.history
+
+    @property
+    def runtime(self) -> Runtime:
+        """What all copies share."""
+        return self._runtime
+
+    def with_(self, **changes: Any) -> Self:
+        """A copy with other settings, over the same runtime.
+
+        Parameters
+        ----------
+        **changes
+            ``rule``, ``rule_options``, ``mechanism``, ``mechanism_options``, ``contribution``,
+            ``contribution_options``, ``deadline_seconds``, ``seed``, and ``parties``: Party objects, or names of
+            parties that are in this federation. Options go back to their defaults where the method they belong to
+            changes and they are not given. ``made_from`` says what the given demo parties are made of.
+
+        Raises
+        ------
+        InvalidOption
+            For another name; lists these.
+        """
+        parties = self._named(changes.pop("parties")) if "parties" in changes else self._parties
+        demo = changes.pop("made_from", self._demo)
+        check_alike(parties)
+        copy = object.__new__(type(self))
+        copy._take(self._runtime, self._settings.changed(changes), parties, self._dataset, demo)
+        return copy
+
+    def _named(self, parties: Sequence[Party | str]) -> tuple[Party, ...]:
+        if isinstance(parties, str):
+            raise InvalidParty(f"parties is a sequence of parties or names, not the text {parties!r}.")
+        parties, mine = _taken(parties), {party.name: party for party in self._parties}
+        for party in parties:
+            if isinstance(party, str) and party not in mine:
+                raise UnknownName("party", party, mine)
+        return tuple(mine[party] if isinstance(party, str) else party for party in parties)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Settings as plain data that ``json`` takes; parties by name, and what demo parties are made of."""
+        return SavedFederation(self._settings, tuple(party.name for party in self._parties), self._demo).to_dict()
+
+    @classmethod
+    def from_dict(
+        cls,
+        given: Mapping[str, Any],
+        parties: Sequence[Party] | None = None,
+        on_progress: OnProgress = quiet,
+        **more: Any,
+    ) -> Self:
+        """A federation from what :meth:`to_dict` returned.
+
+        Parameters
+        ----------
+        given : mapping
+        parties : sequence of Party, optional
+            Needed where the parties were not demo parties.
+        on_progress : callable
+            Told of downloads and training.
+        **more
+            ``history``, ``keep``, ``policies``, ``client``, as for :class:`Federation`.
+
+        Raises
+        ------
+        InvalidOption
+            If ``given`` is something else, or needs ``parties``.
+        """
+        saved = SavedFederation.from_dict(given)
+        if parties is not None:
+            federation = cls(parties, **more)
+        elif saved.demo is not None:
+            federation = cls._of_demo(saved.demo, on_progress, more)
+        else:
+            raise InvalidOption(
+                f"Give parties=...: the settings name {', '.join(saved.parties)}, but not their models."
+            )
+        return federation.with_(**vars(saved.settings), parties=saved.parties)
+
+    def close(self) -> None:
+        """Stop the runtime of this federation and all its copies; the history stays readable."""
+        self._runtime.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        names = ", ".join(party.name for party in self._parties[:8]) + (", ..." if len(self._parties) > 8 else "")
+        settings = self._settings
+        return f"<Federation of {names}: rule {settings.rule}, mechanism {settings.mechanism.name}>"
+
+
+def _taken(parties: Any) -> tuple[Any, ...]:
+    """The parties as a tuple, whatever they came in.
+
+    Raises
+    ------
+    InvalidParty
+        They are no collection: most likely one party was given.
+    """
+    if not isinstance(parties, Iterable):
+        raise InvalidParty(f"parties is a sequence of parties, not {parties!r}; give [party] for one.")
+    return tuple(parties)

@@ -1,0 +1,206 @@
+"""Static figures for reports: accuracy, contributions and class counts, drawn with plotly and one template.
+
+A party has the colour it has in the workbench, and its name beside it; a series of five or fewer is labelled where it
+ends, not in a legend; axes of shares begin at zero.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from numpy.typing import ArrayLike
+
+from fi_workbench.core.errors import FederationError, InvalidData, UnknownName
+from fi_workbench.session.history import History
+
+COLOURS = ("#0072B2", "#E69F00", "#56B4E9", "#D55E00", "#009E73", "#CC79A7", "#F0E442", "#7A7A7A")
+"""Okabe and Ito's colours in the workbench's order; from the ninth party on they come again, hatched."""
+
+TEXT, MUTED, HAIRLINE = "#212121", "#6B6B6B", "#E0E0E0"
+
+TEMPLATE = go.layout.Template(
+    layout=go.Layout(
+        font={"family": "system-ui, -apple-system, 'Segoe UI', sans-serif", "size": 13, "color": TEXT},
+        title={"font": {"size": 16}, "x": 0.0, "xref": "paper"},
+        colorway=COLOURS,
+        paper_bgcolor="white",
+        plot_bgcolor="white",
+        margin={"l": 64, "r": 128, "t": 64, "b": 48},
+        showlegend=False,
+        hoverlabel={"font": {"size": 11}},
+        xaxis={"showgrid": False, "zeroline": False, "linecolor": MUTED, "ticks": "outside", "tickcolor": MUTED},
+        yaxis={"gridcolor": HAIRLINE, "zeroline": False, "linecolor": "white"},
+    )
+)
+
+DIRECT_LABELS = 5
+"""Up to so many series are labelled where they end; more get a legend."""
+
+
+class CannotSave(FederationError, OSError):
+    """A figure that could not be written; says what is missing."""
+
+
+def accuracy_figure(history: History, *, window: int = 20) -> go.Figure:
+    """Accuracy over rounds of the consensus, the best single party and the oracle.
+
+    Parameters
+    ----------
+    history : History
+        Rounds without true labels are left out.
+    window : int
+        Rounds that each point is the mean of.
+
+    Raises
+    ------
+    InvalidData
+        No round has a known accuracy.
+    """
+    rounds = [entry for entry in history if entry["accuracy"] is not None]
+    if not rounds:
+        raise InvalidData("No round of this history has true labels, so there is no accuracy to draw.")
+    numbers = [entry["round"] for entry in rounds]
+    own = pd.DataFrame([entry.get("party_accuracy") or {} for entry in rounds], index=numbers)
+    series = {"consensus": pd.Series([entry["accuracy"] for entry in rounds], index=numbers)}
+    if len(own.columns) and not own.isna().to_numpy().all():
+        best = own.mean().idxmax()
+        series[f"best party, {best}"] = own[best]
+        series["oracle"] = pd.Series([entry.get("oracle_accuracy") for entry in rounds], index=numbers, dtype=float)
+    figure = go.Figure(layout={"template": TEMPLATE, "title": "Accuracy over rounds"})
+    for (name, values), dash in zip(series.items(), ("solid", "dash", "dot"), strict=False):
+        mean = values.astype(float).rolling(window, min_periods=1).mean()
+        width = 2.5 if dash == "solid" else 1.5
+        figure.add_scatter(
+            x=numbers, y=mean, name=name, mode="lines", line={"color": TEXT, "dash": dash, "width": width}
+        )
+        _label(figure, numbers[-1], mean.iloc[-1], f"{name} {100 * mean.iloc[-1]:.3g} %", TEXT)
+    figure.update_xaxes(title=f"round (each point: mean of up to {window})")
+    figure.update_yaxes(title="accuracy", tickformat=".0%", range=[0, 1.02])
+    return figure
+
+
+def contribution_figure(history: History, *, window: int = 20) -> go.Figure:
+    """Share of the contribution over rounds, one line a party.
+
+    Parameters
+    ----------
+    history : History
+    window : int
+        Rounds that each point is the mean of.
+
+    Raises
+    ------
+    InvalidData
+        No round has contributions.
+    """
+    rounds = [entry for entry in history if entry["contributions"] is not None]
+    if not rounds:
+        raise InvalidData("No round of this history has contributions to draw.")
+    numbers = [entry["round"] for entry in rounds]
+    rows = [dict(zip(entry["parties"], entry["contributions"], strict=True)) for entry in rounds]
+    shares = pd.DataFrame(rows, index=numbers).rolling(window, min_periods=1).mean()
+    methods = sorted({entry["contribution"].replace("_", " ") for entry in rounds})
+    figure = go.Figure(layout={"template": TEMPLATE, "title": f"Contribution by {', '.join(methods)}"})
+    for number, party in enumerate(shares.columns):
+        values, colour = shares[party], COLOURS[number % len(COLOURS)]
+        dash = "solid" if number < len(COLOURS) else "dash"
+        line = {"color": colour, "width": 2, "dash": dash}
+        figure.add_scatter(x=numbers, y=values, name=str(party), mode="lines", line=line)
+        known = values.dropna()
+        if len(shares.columns) <= DIRECT_LABELS and len(known):
+            _label(figure, known.index[-1], known.iloc[-1], f"{party} {100 * known.iloc[-1]:.3g} %", colour)
+    figure.update_layout(showlegend=len(shares.columns) > DIRECT_LABELS)
+    figure.update_xaxes(title=f"round (each point: mean of up to {window})")
+    figure.update_yaxes(title="share of the contribution", tickformat=".0%", rangemode="tozero")
+    return figure
+
+
+def partition_figure(class_counts: Mapping[str, ArrayLike], classes: Sequence[str] | None = None) -> go.Figure:
+    """How many training samples of each class every party holds.
+
+    Parameters
+    ----------
+    class_counts : mapping of party to array (class,)
+    classes : sequence of str, optional
+        ``"0"``, ``"1"``, ... otherwise.
+
+    Raises
+    ------
+    InvalidData
+        No counts, or rows of different lengths.
+    """
+    counts = {party: np.asarray(row) for party, row in class_counts.items()}
+    lengths = {row.shape for row in counts.values()}
+    if len(lengths) != 1 or len(next(iter(lengths))) != 1:
+        raise InvalidData("There are no class counts to draw, or they differ in length; they may be private.")
+    names = [str(k) for k in range(next(iter(lengths))[0])] if classes is None else list(classes)
+    parties = list(counts)
+    figure = go.Figure(layout={"template": TEMPLATE, "title": "Training samples of each class"})
+    for number, party in enumerate(parties):
+        row, most = counts[party], max(int(one.max()) for one in counts.values()) or 1
+        figure.add_bar(
+            x=names,
+            y=row / most * 0.9,
+            base=len(parties) - 1 - number,
+            customdata=row,
+            hovertemplate=f"{party}: %{{customdata}} of class %{{x}}<extra></extra>",
+            marker={
+                "color": COLOURS[number % len(COLOURS)],
+                "pattern": {"shape": "/" if number >= len(COLOURS) else ""},
+            },
+            name=party,
+        )
+        _label(figure, 1.0, len(parties) - 0.75 - number, f"{int(row.sum())} samples", MUTED, xref="paper")
+    places = [len(parties) - 0.6 - number for number in range(len(parties))]
+    figure.update_layout(barmode="overlay", height=96 + 48 * len(parties))
+    figure.update_xaxes(title="class", type="category")
+    figure.update_yaxes(tickvals=places, ticktext=parties, range=[0, len(parties)], showgrid=False)
+    return figure
+
+
+def save_figure(figure: go.Figure, path: str | os.PathLike[str]) -> Path:
+    """Write a figure: ``.html``, interactive and complete in itself, or ``.png``.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    UnknownName
+        Another ending.
+    CannotSave
+        A ``.png`` where plotly has no working kaleido and browser; says what to install.
+    """
+    target = Path(path)
+    if target.suffix == ".html":
+        target.write_text(figure.to_html(include_plotlyjs=True, full_html=True), encoding="utf-8")
+    elif target.suffix == ".png":
+        target.write_bytes(_png(figure))
+    else:
+        raise UnknownName("figure format", target.suffix or str(target), (".html", ".png"))
+    return target
+
+
+def _png(figure: go.Figure) -> bytes:
+    try:
+        content: bytes = figure.to_image(format="png", scale=2)
+    except Exception as error:  # plotly and kaleido raise many kinds for one thing: no image
+        raise CannotSave(
+            "A PNG needs the package kaleido and a Chrome or Chromium that it finds: pip install kaleido, then "
+            "plotly_get_chrome, or set BROWSER_PATH. Saving as .html needs neither."
+        ) from error
+    return content
+
+
+def _label(figure: go.Figure, x: Any, y: float, text: str, colour: str, xref: str = "x") -> None:
+    """Words at the right end of a series."""
+    figure.add_annotation(
+        x=x, y=y, xref=xref, text=text, showarrow=False, xanchor="left", xshift=8, font={"size": 11, "color": colour}
+    )

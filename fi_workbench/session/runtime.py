@@ -1,0 +1,164 @@
+"""What all copies of a federation share: transport, parties, the client, enrolments, history, the round counter."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
+
+from fi_workbench.core.errors import Closed
+from fi_workbench.core.identity import Identity
+from fi_workbench.core.records import PartyCard, RoundRecord
+from fi_workbench.parties.party import Party
+from fi_workbench.privacy.mechanism import Mechanism, mechanisms
+from fi_workbench.protocol.client_side import ClientSide
+from fi_workbench.protocol.party_side import PartySide
+from fi_workbench.protocol.policy import Policy
+from fi_workbench.protocol.ports import ANNOUNCE
+from fi_workbench.session.history import History
+from fi_workbench.transport.client_app import PartyApp, client_app
+from fi_workbench.transport.link import FlowerLink
+from fi_workbench.transport.local import LocalGrid
+
+_ENROL_AGAIN_SECONDS = 30.0
+"""A cohort with members that missed the enrolment is enrolled again after this long."""
+
+
+@dataclass(frozen=True, eq=False)
+class Enrolled:
+    """The sum over private facts that a rule asked a cohort for.
+
+    Parameters
+    ----------
+    totals : mapping of str to array
+    members : tuple of str
+        Whose facts are in it.
+    missed : mapping of str to str
+        Why the others' are not.
+    when : float
+        Monotonic seconds.
+    """
+
+    totals: Mapping[str, NDArray[Any]]
+    members: tuple[str, ...]
+    missed: Mapping[str, str]
+    when: float = field(default_factory=time.monotonic)
+
+
+class Runtime:
+    """The living part of a federation; settings live in :class:`~fi_workbench.session.federation.Federation`.
+
+    Parameters
+    ----------
+    history : History
+    client : Identity, optional
+        The asker's keys; fresh ones when None.
+    grid : LocalGrid, optional
+        The embedded transport; a fresh one when None.
+    """
+
+    def __init__(self, history: History, client: Identity | None = None, grid: LocalGrid | None = None) -> None:
+        self.client = ClientSide(client)
+        self.history = history
+        self._grid = grid or LocalGrid()
+        self._members: dict[int, tuple[PartySide, int]] = {}  # by id of the party, which the side keeps alive
+        self._apps: dict[int, PartyApp] = {}  # by node
+        self._phases = {ANNOUNCE, *(phase for kind in _carriers() for phase in kind.phases)}
+        self._enrolments: dict[Any, Enrolled] = {}
+        self._lock = threading.RLock()
+        self._n_rounds = 0
+        self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._closed
+
+    @property
+    def n_rounds(self) -> int:
+        """Rounds begun so far, over all copies of the federation."""
+        return self._n_rounds
+
+    def side(self, party: Party, policy: Policy | None = None) -> PartySide:
+        """The party's side, taken in at its first use. A party keeps its keys, policy and budget until it retires."""
+        with self._lock:
+            if self._closed:
+                raise Closed("This federation was closed; make a new one.")
+            if id(party) not in self._members:
+                side = PartySide(party, policy=policy)
+                app = client_app(side.handle, self._phases)
+                node = self._grid.add(app)
+                self._members[id(party)], self._apps[node] = (side, node), app
+            return self._members[id(party)][0]
+
+    def teach(self, phases: Iterable[str]) -> None:
+        """Have every party answer these phases: those of a mechanism that was registered after it was taken in."""
+        with self._lock:
+            if new := set(phases) - self._phases:
+                self._phases |= new
+                for app in self._apps.values():
+                    app.learn(new)
+
+    def retire(self, party: Party) -> None:
+        """Let a party go: its keys, its budget and its model are dropped."""
+        with self._lock:
+            side, node = self._members.pop(id(party), (None, None))
+            if side is not None and node is not None:
+                self._grid.remove(node)
+                self._apps.pop(node)
+                side.stop()
+
+    def link(self, parties: tuple[Party, ...]) -> FlowerLink:
+        """The way to a cohort."""
+        with self._lock:
+            members: dict[str, tuple[int, PartyCard]] = {}
+            for party in parties:
+                side = self.side(party)
+                members[party.name] = (self._members[id(party)][1], side.card)
+        return FlowerLink(self._grid, members, self._grid.is_busy)
+
+    def next_round(self) -> int:
+        """The number of a new round, from 1."""
+        with self._lock:
+            if self._closed:
+                raise Closed("This federation was closed; make a new one.")
+            self._n_rounds += 1
+            return self._n_rounds
+
+    def enrolled(self, key: Any) -> Enrolled | None:
+        """The enrolment of a cohort; None where it must be asked for (again)."""
+        with self._lock:
+            known = self._enrolments.get(key)
+            if known is not None and known.missed and time.monotonic() - known.when > _ENROL_AGAIN_SECONDS:
+                return None
+            return known
+
+    def enrol(self, key: Any, enrolled: Enrolled) -> Enrolled:
+        """Keep an enrolment, and return the one to go by: a complete one is not replaced by one that lacks members."""
+        with self._lock:
+            known = self._enrolments.get(key)
+            if known is None or known.missed:
+                self._enrolments[key] = enrolled
+            return self._enrolments[key]
+
+    def add(self, record: RoundRecord) -> None:
+        """Append a record to the history."""
+        self.history.append(record)
+
+    def close(self) -> None:
+        """Stop all parties and the transport; rounds under way end with absences. The history stays readable."""
+        with self._lock:
+            self._closed = True
+            for side, _ in self._members.values():
+                side.stop()
+            self._members.clear()
+            self._grid.close()
+            self.history.close()
+
+
+def _carriers() -> list[type[Mechanism]]:
+    return [kind for _, kind in mechanisms.items() if issubclass(kind, Mechanism)]

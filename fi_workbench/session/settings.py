@@ -1,0 +1,223 @@
+"""The settings of a federation: frozen, plain, and checked as a whole against its parties."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from fi_workbench.aggregation import Rule, rules
+from fi_workbench.core.disclosure import satisfies
+from fi_workbench.core.errors import DoesNotFit, InvalidOption, InvalidParty
+from fi_workbench.core.options import check_options
+from fi_workbench.core.records import PartyCard
+from fi_workbench.incentives import ContributionMethod, auto, contribution_methods
+from fi_workbench.parties.party import Party
+from fi_workbench.privacy.stack import Stack, make_mechanism
+from fi_workbench.protocol.header import MAX_DEADLINE_SECONDS
+from fi_workbench.protocol.settings import RoundSettings, check_fit
+
+AUTO = "auto"
+"""The contribution method that stands for the richest one that the mechanism allows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Settings:
+    """How a federation answers; everything but its parties.
+
+    Parameters
+    ----------
+    rule : str
+    rule_options : mapping
+        What differs from the rule's defaults.
+    mechanism : Stack
+    contribution : str
+        A method's name, or ``"auto"``.
+    contribution_options : mapping
+    deadline_seconds : float
+        For a whole round; a party that has not answered by then is absent.
+    seed : int
+        From which every random choice that is not a secret derives.
+    """
+
+    rule: str = "soft_vote"
+    rule_options: Mapping[str, Any] = field(default_factory=dict)
+    mechanism: Stack = field(default_factory=lambda: make_mechanism("plain"))
+    contribution: str = AUTO
+    contribution_options: Mapping[str, Any] = field(default_factory=dict)
+    deadline_seconds: float = 10.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        seconds, seed = self.deadline_seconds, self.seed
+        number = isinstance(seconds, int | float | np.number) and not isinstance(seconds, bool)
+        if not number or not 0 < seconds <= MAX_DEADLINE_SECONDS:
+            raise InvalidOption(
+                f"deadline_seconds must be a positive number, at most {MAX_DEADLINE_SECONDS:g}, not {seconds!r}."
+            )
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+            raise InvalidOption(f"seed must be a whole number, not {seed!r}.")
+        object.__setattr__(self, "deadline_seconds", float(seconds))
+        object.__setattr__(self, "seed", int(seed))
+        for name in ("rule_options", "contribution_options"):
+            given = getattr(self, name)
+            if given is not None and not isinstance(given, Mapping):
+                raise InvalidOption(f"{name} must be a mapping of option to value, not {given!r}.")
+            object.__setattr__(self, name, MappingProxyType(dict(given or {})))  # nobody changes them behind its back
+
+    @property
+    def the_rule(self) -> Rule:
+        """The rule as registered."""
+        return rules[self.rule]
+
+    def method(self, n_parties: int) -> ContributionMethod:
+        """The contribution method, ``"auto"`` resolved for that many parties."""
+        name = self.contribution
+        return contribution_methods[auto(self.mechanism.carrier.offers, n_parties) if name == AUTO else name]
+
+    def for_round(self) -> RoundSettings:
+        """What the protocol needs of it, with all options filled in."""
+        rule = self.the_rule
+        options = check_options(f"Rule {rule.name!r}", rule.options, self.rule_options)
+        return RoundSettings(rule, options, self.mechanism, self.deadline_seconds)
+
+    def check(self, parties: Sequence[Party], cards: Sequence[PartyCard]) -> None:
+        """Nothing, if these settings and parties fit together.
+
+        Raises
+        ------
+        InvalidParty
+            No party, two of one name, or parties that differ in classes or input shape.
+        UnknownName, InvalidOption
+            A rule, method or option that does not exist, or is out of range.
+        DoesNotFit
+            Rule, contribution, mechanism and parties that exclude one another; says what would fit.
+        """
+        check_alike(parties)
+        _check_travels(self.mechanism)
+        self.for_round()
+        check_fit(self.the_rule, self.mechanism, cards)
+        method = self.method(len(parties))
+        check_options(f"Contribution {method.name!r}", method.options, self.contribution_options)
+        offers = self.mechanism.carrier.offers
+        if not satisfies(offers, method.needs):
+            fits = [name for name, other in contribution_methods.items() if satisfies(offers, other.needs)]
+            raise DoesNotFit(
+                f"Contribution {method.name!r} must see {method.needs!r}; "
+                f"mechanism {self.mechanism.carrier.name!r} shows {offers!r}.",
+                fits=[AUTO, *fits],
+            )
+
+    def changed(self, changes: Mapping[str, Any]) -> Settings:
+        """Settings with other values; options go back to their defaults where the method they belong to changes.
+
+        Parameters
+        ----------
+        changes : mapping
+            Fields by name, and ``mechanism_options`` for a mechanism given by name.
+
+        Raises
+        ------
+        InvalidOption
+            For another name; lists the known ones.
+        """
+        known = {*type(self).__dataclass_fields__, "mechanism_options"}
+        if unknown := sorted(set(changes) - known):
+            listed = ", ".join(sorted(known | {"parties"}))
+            raise InvalidOption(f"A federation has no setting {', '.join(unknown)}. Known: {listed}.")
+        fields = {name: getattr(self, name) for name in type(self).__dataclass_fields__}
+        for method in ("rule", "contribution"):
+            if changes.get(method, fields[method]) != fields[method]:
+                fields[f"{method}_options"] = {}
+        fields |= {name: value for name, value in changes.items() if name != "mechanism_options"}
+        if "mechanism" in changes or "mechanism_options" in changes:
+            options = changes.get("mechanism_options") or {}
+            if "mechanism" not in changes and self.mechanism.noise:
+                raise InvalidOption(f"Say which mechanism of {self.mechanism.name!r} the mechanism_options are for.")
+            mechanism = changes.get("mechanism", self.mechanism.carrier.name)
+            fields["mechanism"] = make_mechanism(mechanism, **options)
+        return Settings(**fields)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data that ``json`` takes and :meth:`from_dict` makes settings of again."""
+        return {
+            "rule": self.rule,
+            "rule_options": dict(self.rule_options),
+            "mechanism": self.mechanism.settings(),
+            "contribution": self.contribution,
+            "contribution_options": dict(self.contribution_options),
+            "deadline_seconds": self.deadline_seconds,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> Settings:
+        """Settings from what :meth:`to_dict` returned; unknown fields are refused by name."""
+        known = cls.__dataclass_fields__
+        if unknown := sorted(set(given) - set(known)):
+            raise InvalidOption(f"Settings have no field {', '.join(unknown)}. Known: {', '.join(known)}.")
+        fields = dict(given)
+        if "mechanism" in fields:
+            fields["mechanism"] = make_mechanism(fields["mechanism"])
+        return cls(**fields)
+
+
+def _check_travels(stack: Stack) -> None:
+    """Nothing, if parties can make the same mechanism from its name and options: these are all that travels.
+
+    Raises
+    ------
+    UnknownName
+        A member that is not registered.
+    InvalidOption
+        An option that is no plain data.
+    """
+    try:
+        plain = json.loads(json.dumps(stack.settings(), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise InvalidOption(f"An option of mechanism {stack.name!r} is no plain data: {error}.") from error
+    make_mechanism(plain)
+
+
+def check_alike(parties: Sequence[Party]) -> None:
+    """Nothing, if the parties can answer the same questions.
+
+    Raises
+    ------
+    InvalidParty
+        Naming the first that differs, and in what.
+    """
+    if not parties:
+        raise InvalidParty("A federation needs at least one party; make one with fi.Party.from_torch(...).")
+    for party in parties:
+        if not isinstance(party, Party):
+            raise InvalidParty(f"{party!r} is no party; make one with fi.Party.from_torch(...) or another of its ways.")
+    first, names = parties[0], set[str]()
+    for party in parties:
+        if party.name in names:
+            raise InvalidParty(f"Two parties are called {party.name!r}; give each its own name.")
+        names.add(party.name)
+        if set(party.classes) == set(first.classes) and party.classes != first.classes:
+            raise InvalidParty(
+                f"Party {party.name!r} lists the classes of {first.name!r} in another order; "
+                "the order is that of the class axis, so list them alike."
+            )
+        if party.classes != first.classes:
+            raise InvalidParty(
+                f"Party {party.name!r} knows {_few(party.classes)}, {first.name!r} knows {_few(first.classes)}; "
+                "all parties of a federation answer over the same classes."
+            )
+        if party.input_shape != first.input_shape:
+            raise InvalidParty(
+                f"Party {party.name!r} takes queries of shape {party.input_shape}, "
+                f"{first.name!r} of {first.input_shape}; they must be the same."
+            )
+
+
+def _few(classes: tuple[str, ...]) -> str:
+    shown = ", ".join(classes[:4]) + (", ..." if len(classes) > 4 else "")
+    return f"{len(classes)} classes ({shown})"

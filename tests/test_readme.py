@@ -1,0 +1,52 @@
+"""What the README shows runs."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from torch import nn
+
+import fi_workbench as fi
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_ten_lines(capsys):
+    assert len(BLOCKS) == 2
+    names = {}
+    exec(BLOCKS[0], names)
+    names["federation"].close()
+    printed = capsys.readouterr().out.split()
+    assert len(printed) == 2 * -(-len(names["labels"]) // 32)
+    assert len(names["federation"].history) == 1 + len(printed) // 2
+
+
+def test_every_way_to_make_a_party():
+    images = np.random.default_rng(0).random((8, 1, 28, 28), dtype=np.float32)
+    module = nn.Sequential(nn.Flatten(), nn.Linear(784, 2))
+    estimator = LogisticRegression().fit(images.reshape(8, -1), np.arange(8) % 2)
+
+    def function(queries):
+        return np.full((len(queries), 2), 0.5)
+
+    names = {"fi": fi, "module": module, "estimator": estimator, "function": function}
+    lines = BLOCKS[1].splitlines()
+    parties = []
+    for line in lines[:3]:
+        exec(line, names)
+        parties.append(names["party"])
+    names["parties"] = parties
+    exec(lines[3].replace("[...]", "parties"), names)
+    with names["federation"] as federation:
+        record = federation.ask(images)
+    assert record.present == ("clinic", "lab", "archive")
+    assert record.scores.shape == (8, 2)
+
+
+@pytest.mark.parametrize("name", ["aggregate", "contributions", "fairness"])
+def test_the_functions_on_arrays_are_there(name):
+    assert f"fi.{name}(" in README
+    assert callable(getattr(fi, name))
