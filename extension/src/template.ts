@@ -1,0 +1,61 @@
+import type * as nbformat from '@jupyterlab/nbformat';
+
+/** What a person may choose about a new workbench. */
+export interface IWorkbenchOptions {
+  /** Data set of the demo federation, by its name in `fi_workbench.datasets`. */
+  dataset: string;
+  /** Number of parties. */
+  parties: number;
+  /** Whether the cells run as soon as the kernel is ready. */
+  runOnOpen: boolean;
+}
+
+/** What `Federation.demo()` chooses itself, and what holds where no settings are at hand. */
+export const DEFAULT_OPTIONS: IWorkbenchOptions = { dataset: 'digits', parties: 5, runOnOpen: true };
+
+/** The Python call that makes the demo federation, naming only what differs from its own defaults. */
+export function demoCall(options: IWorkbenchOptions): string {
+  const args: string[] = [];
+  if (options.dataset !== DEFAULT_OPTIONS.dataset) {
+    args.push(`dataset=${JSON.stringify(options.dataset)}`);
+  }
+  if (options.parties !== DEFAULT_OPTIONS.parties) {
+    args.push(`n_parties=${options.parties}`);
+  }
+  return `fi.Federation.demo(${args.join(', ')})`;
+}
+
+/** The notebook that a new workbench starts from. */
+export function workbenchNotebook(
+  options: IWorkbenchOptions,
+  kernelName: string,
+  kernelTitle: string
+): nbformat.INotebookContent {
+  return {
+    nbformat: 4,
+    nbformat_minor: 5,
+    metadata: {
+      kernelspec: { name: kernelName, display_name: kernelTitle, language: 'python' },
+      language_info: { name: 'python' }
+    },
+    cells: [
+      markdown(
+        'title',
+        '# Federated inference workbench\n\n' +
+          'Several parties, each with a model of its own, answer the same queries together. ' +
+          'Run the cells, then change the settings beside the pictures.'
+      ),
+      code('import', 'import fi_workbench as fi'),
+      code('federation', `federation = ${demoCall(options)}`),
+      code('workbench', 'fi.Workbench(federation)')
+    ]
+  };
+}
+
+function markdown(id: string, source: string): nbformat.IMarkdownCell {
+  return { id, cell_type: 'markdown', metadata: {}, source };
+}
+
+function code(id: string, source: string): nbformat.ICodeCell {
+  return { id, cell_type: 'code', metadata: {}, source, execution_count: null, outputs: [] };
+}
