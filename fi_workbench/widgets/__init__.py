@@ -1,0 +1,1 @@
+"""The workbench: panels of ipywidgets and live views over a federation."""

@@ -1,0 +1,47 @@
+"""What every panel works with: the state, and who acts on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fi_workbench.widgets.cohort import Cohort
+from fi_workbench.widgets.driver import Driver
+from fi_workbench.widgets.jobs import Jobs
+from fi_workbench.widgets.state import WorkbenchState
+
+
+@dataclass(frozen=True, eq=False)
+class Desk:
+    """One workbench without its page.
+
+    Parameters
+    ----------
+    state : WorkbenchState
+    driver : Driver
+        Runs the rounds.
+    jobs : Jobs
+        Runs what takes long.
+    cohort : Cohort
+        Changes the parties.
+    """
+
+    state: WorkbenchState
+    driver: Driver
+    jobs: Jobs
+    cohort: Cohort
+
+    @classmethod
+    def new(cls, *, simulation: bool = True) -> Desk:
+        """An empty one."""
+        state = WorkbenchState(simulation=simulation)
+        driver, jobs = Driver(state), Jobs(state)
+        return cls(state, driver, jobs, Cohort(state, driver, jobs))
+
+    def close(self) -> None:
+        """Stop all that is under way; returns at once."""
+        self.jobs.give_up()
+        self.driver.stop()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the threads of what was stopped; whether all have ended."""
+        return self.jobs.wait(seconds) and self.driver.wait(seconds)

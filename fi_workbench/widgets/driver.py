@@ -1,0 +1,370 @@
+"""Asks round after round in a thread of its own, and tells the state what came of it.
+
+A button never waits for a round: it says what is wished, and the thread acts on it before its next round. Settings are
+read anew for each round, so that a change takes effect from the next one on without stopping anything.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import traitlets
+
+from fi_workbench.core.arrays import check_labels, check_queries
+from fi_workbench.core.errors import FederationError, NoAnswer
+from fi_workbench.core.records import Question, RoundRecord
+from fi_workbench.protocol.engine import PartyEvent
+from fi_workbench.session.federation import Federation
+from fi_workbench.widgets.batches import Batches
+from fi_workbench.widgets.choosing import in_force, refusal
+from fi_workbench.widgets.following import Following
+from fi_workbench.widgets.frames import Frame
+from fi_workbench.widgets.state import Choice, Member, Notice, WorkbenchState
+from fi_workbench.widgets.wording import title
+
+FRAME_SECONDS = 0.05
+"""At most twenty frames a second."""
+
+PATIENCE_SECONDS = 0.5
+"""After so long, a party that has not answered yet is shown as awaited."""
+
+
+class _Stream:
+    """One run from its start to its pause or stop, with its two threads."""
+
+    def __init__(self) -> None:
+        self.stop, self.ended = threading.Event(), threading.Event()
+        self.in_round: tuple[float, Federation, set[str]] | None = None
+        self.threads: tuple[threading.Thread, ...] = ()
+
+
+class Driver:
+    """Runs the rounds of one workbench.
+
+    Parameters
+    ----------
+    state : WorkbenchState
+    """
+
+    def __init__(self, state: WorkbenchState) -> None:
+        self.state = state
+        self.following: Following | None = None
+        self._batches: Batches | None = None
+        self.lock = threading.RLock()
+        self._stream: _Stream | None = None
+        self._old: list[_Stream] = []  # streams that may not have ended yet
+        self._wake = threading.Event()  # something changed while the thread waits for its next round
+        self._goes_on = False
+        self._missing: dict[str, str] = {}
+        state.observe(self._chosen, "chosen")
+        state.observe(lambda _change: self._wake.set(), ["rate", "batch_size"])
+        state.observe(lambda _change: self._begin_counts(), "window")
+
+    # what is asked, and how
+
+    def take(
+        self, federation: Federation, queries: Any = None, labels: Any = None, members: tuple[Member, ...] | None = None
+    ) -> None:
+        """Work on another federation.
+
+        Parameters
+        ----------
+        federation : Federation
+        queries, labels : array, optional
+            What is asked; the test set of the federation's data set where not given.
+        members : tuple of Member, optional
+            The list of parties; the federation's own, where not given.
+
+        Raises
+        ------
+        InvalidQuery
+            Queries or labels that do not fit the federation.
+        """
+        if queries is None and federation.dataset is not None:
+            queries, labels = federation.dataset.test_images, federation.dataset.test_labels
+        batches = None
+        if queries is not None:
+            checked = check_queries(queries, federation.input_shape)
+            truth = None if labels is None else check_labels(labels, len(checked), len(federation.classes))
+            batches = Batches(checked, truth, federation.settings.seed)
+        self.stop()
+        with self.lock:
+            self._batches = batches
+            self.state.members = members or members_of(federation)
+            self.state.federation = federation
+            self.state.chosen = Choice.of(federation)
+            self.state.notice = None
+            self._begin_counts()
+            self.state.status = "ready"
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether there is a federation and something to ask."""
+        return self.state.federation is not None and self._batches is not None
+
+    def sample(self, n_queries: int) -> Question:
+        """So many queries, always the same, for a comparison beside the stream."""
+        if self._batches is None:
+            raise FederationError("There is nothing to ask.")
+        return self._batches.first(n_queries)
+
+    def bring_in(self, federation: Federation, members: tuple[Member, ...]) -> None:
+        """Go on with other parties from the next round on."""
+        with self.lock:
+            if self.following is not None:
+                self.following.adopt(members)
+            self.state.members = members
+            self.state.federation = federation
+            self._missing.clear()
+        self._publish()
+
+    # run, pause, stop
+
+    def run(self, n_rounds: int | None = None) -> None:
+        """Ask round after round, or ``n_rounds`` of them; begins anew after a stop, goes on after a pause."""
+        with self.lock:
+            if not self.can_ask:
+                self.state.notice = _nothing_to_ask(self.state.federation)
+                return
+            if self.state.status == "stopped" and n_rounds is None:
+                self._begin_counts()
+            self._goes_on = True
+            self.state.status = "running"
+            if self._stream is None:
+                stream = self._stream = _Stream()
+                self._old = [old for old in self._old if not old.ended.is_set()] + [stream]
+                stream.threads = (
+                    threading.Thread(
+                        target=self._work, args=(n_rounds, stream), name="fi-workbench-rounds", daemon=True
+                    ),
+                    threading.Thread(target=self._watch, args=(stream,), name="fi-workbench-watch", daemon=True),
+                )
+                for thread in stream.threads:
+                    thread.start()
+
+    def pause(self) -> None:
+        """Finish the round under way and wait."""
+        with self.lock:
+            if self.state.status == "running":
+                self._goes_on = False
+                self.state.status = "paused"
+                self._wake.set()
+
+    def toggle(self) -> None:
+        """Run, or pause."""
+        if self.state.status == "running":
+            self.pause()
+        else:
+            self.run()
+
+    def stop(self) -> None:
+        """Give up the round under way; the pictures stay, and the next run begins anew."""
+        with self.lock:
+            self._goes_on = False
+            if self._stream is not None:
+                self._stream.stop.set()
+                self._stream = None  # it ends by itself and touches nothing more
+            self._wake.set()
+            if self.state.status in ("running", "paused"):
+                self.state.status = "stopped"
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until no thread of a paused or stopped workbench is left; whether that is so."""
+        end = time.monotonic() + seconds
+        threads = [thread for stream in self._old for thread in stream.threads]
+        for thread in threads:
+            if thread is not threading.current_thread():
+                thread.join(max(end - time.monotonic(), 0.0))
+        return not any(thread.is_alive() for thread in threads)
+
+    # the threads
+
+    def _work(self, n_rounds: int | None, stream: _Stream) -> None:
+        try:
+            self._rounds(n_rounds, stream)
+            self._publish(stream)
+        finally:
+            stream.ended.set()
+
+    def _rounds(self, n_rounds: int | None, stream: _Stream) -> None:
+        n_done, due, shown = 0, time.monotonic(), 0.0
+        while self._shall_go_on(stream, enough=n_done == n_rounds):
+            self._wake.clear()
+            try:
+                self._one_round(stream)
+            except Exception as error:  # noqa: BLE001 (a rule or a contribution method may be a stranger's plug-in)
+                self._failed(error, stream)
+                return
+            n_done += 1
+            now = time.monotonic()
+            rate = self.state.rate
+            if now - shown >= FRAME_SECONDS or (rate is not None and rate * FRAME_SECONDS <= 1):
+                self._publish(stream)
+                shown = now
+            if rate is not None and n_done != n_rounds and self._goes_on:
+                due = min(max(due, now - 1.0 / rate) + 1.0 / rate, now + 1.0 / rate)  # catch up one round at most
+                self._wake.wait(max(due - now, 0.0))
+
+    def _shall_go_on(self, stream: _Stream, *, enough: bool) -> bool:
+        with self.lock:
+            if stream.stop.is_set():
+                return False
+            if enough or not self._goes_on:
+                self._stream = None
+                self._goes_on = False
+                if self.state.status == "running":
+                    self.state.status = "paused"
+                return False
+            return True
+
+    def _one_round(self, stream: _Stream) -> None:
+        federation, batches = self.state.federation, self._batches
+        if federation is None or batches is None:
+            raise FederationError("The federation was taken away.")
+        question = batches.next(self.state.batch_size)
+        heard = set[str]()
+
+        def on_event(event: PartyEvent) -> None:
+            heard.add(event.party)
+
+        stream.in_round = time.monotonic(), federation, heard
+        try:
+            record = federation.ask(question.queries, question.labels, cancelled=stream.stop, on_event=on_event)
+        except NoAnswer as silence:
+            if not isinstance(silence.record, RoundRecord):
+                raise
+            record = silence.record
+        finally:
+            stream.in_round = None
+        if not stream.stop.is_set():
+            self._book(record, question)
+
+    def _book(self, record: RoundRecord, question: Question) -> None:
+        with self.lock:
+            if self.following is not None:
+                self.following.book(record, question)
+        for absence in record.absent:
+            if self._missing.get(absence.party) != absence.kind:
+                text = f"Round {record.round}: {absence.party} is {absence.kind}: {absence.reason}"
+                self.state.tell(text, "warning")
+        absent = {absence.party: absence.kind for absence in record.absent}
+        for party in self._missing.keys() - absent.keys():
+            if party in record.present:
+                self.state.tell(f"Round {record.round}: {party} answers again.")
+        self._missing = absent
+        silent = self.state.notice is not None and self.state.notice.level == "warning"
+        if not record.present:
+            reasons = "; ".join(f"{one.party}: {one.reason}" for one in record.absent[:3])
+            self.state.notice = Notice(
+                "warning",
+                f"Nobody answered round {record.round}. {reasons} The stream goes on and asks them again; "
+                "earlier rounds are kept.",
+            )
+        elif silent:
+            self.state.notice = None
+
+    def _failed(self, error: Exception, stream: _Stream) -> None:
+        why = str(error) if isinstance(error, FederationError) else f"{type(error).__name__}: {error}"
+        text = (
+            f"A round under {title(self.state.chosen.rule).lower()} failed: {why} "
+            "The rounds before it are kept. Change the setting that it names, then press Run."
+        )
+        with self.lock:
+            if stream.stop.is_set():
+                return
+            self._stream = None
+            self._goes_on = False
+            self.state.status = "stopped"
+        self.state.tell(text, "error")
+        self.state.notice = Notice("error", text)
+
+    def _watch(self, stream: _Stream) -> None:
+        """While a round takes long, show who has not answered yet."""
+        while not stream.ended.wait(PATIENCE_SECONDS):
+            current = stream.in_round
+            if current is None or stream.stop.is_set():
+                continue
+            began, federation, heard = current
+            waited = time.monotonic() - began
+            if waited >= PATIENCE_SECONDS:
+                late = [party.name for party in federation.parties if party.name not in heard]
+                self._publish(stream, dict.fromkeys(late, f"no answer for {waited:.0f} s yet"))
+
+    def _publish(self, stream: _Stream | None = None, waiting: dict[str, str] | None = None) -> None:
+        with self.lock:
+            if self.following is None or (stream is not None and stream.stop.is_set()):
+                return
+            frame = self.following.frame(waiting)
+        self.state.frame = frame
+
+    # settings
+
+    def _begin_counts(self) -> None:
+        with self.lock:
+            federation = self.state.federation
+            if federation is None:
+                return
+            self.following = Following(self.state.members, len(federation.classes), self.state.window)
+            self._missing = {}
+            frame: Frame = self.following.frame()
+        self.state.frame = frame
+
+    def _chosen(self, change: traitlets.Bunch) -> None:
+        """Bring what the pickers show into force, or say why not and keep the former settings."""
+        choice: Choice = change["new"]
+        with self.lock:
+            federation = self.state.federation
+            if federation is None:
+                return
+            try:
+                changed = in_force(federation, choice)
+            except FederationError as error:
+                self.state.notice = refusal(federation, choice, error)
+                if self.state.status != "running":
+                    self.state.status = "refused"
+                self.state.tell(f"Refused: {error}", "warning")
+                return
+            if self.state.notice is not None and self.state.notice.level == "refused":
+                self.state.notice = None
+            if self.state.status == "refused":
+                self.state.status = "paused" if self.following and self.following.n_rounds else "ready"
+            if changed is not federation:
+                self.state.tell(_difference(Choice.of(federation), choice))
+                self.state.federation = changed
+
+
+def members_of(federation: Federation) -> tuple[Member, ...]:
+    """The federation's parties as a list, coloured by their place in the demo that made them."""
+    demo = federation.made_from
+    places = {} if demo is None else {name: place for place, name in enumerate(demo.party_names)}
+    members, free = [], len(places)
+    for party in federation.parties:
+        number = places.get(party.name) if party.made_here else None
+        if number is None:
+            number, free = free, free + 1
+        members.append(Member(party, number))
+    return tuple(members)
+
+
+def _difference(before: Choice, after: Choice) -> str:
+    for name in ("rule", "mechanism", "contribution"):
+        if getattr(before, name) != getattr(after, name):
+            return f"{name.capitalize()}: {title(getattr(after, name)).lower()}, from the next round on."
+    for name in ("rule", "mechanism", "contribution"):
+        options = getattr(after, f"{name}_options")
+        if getattr(before, f"{name}_options") != options:
+            listed = ", ".join(f"{key} {value}" for key, value in options.items()) or "as by default"
+            return f"Options of the {name}: {listed}, from the next round on."
+    return f"Deadline: {after.deadline_seconds:g} s, from the next round on."
+
+
+def _nothing_to_ask(federation: Federation | None) -> Notice:
+    if federation is None:
+        return Notice("error", "There is no federation to ask yet. Make one first.")
+    return Notice(
+        "error",
+        "There is nothing to ask: this federation came without a data set. Make the workbench with queries, and "
+        "with labels where you know the truth: fi.Workbench(federation, queries=..., labels=...).",
+    )

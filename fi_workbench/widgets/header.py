@@ -1,0 +1,83 @@
+"""The head of the workbench: the settings in plain words, what goes on, and what went wrong."""
+
+from __future__ import annotations
+
+import functools
+
+import ipywidgets
+
+from fi_workbench.widgets.desk import Desk
+from fi_workbench.widgets.parts import button, column, named, row, shown
+from fi_workbench.widgets.state import Notice, Way
+from fi_workbench.widgets.views import StatusLine
+from fi_workbench.widgets.wording import escaped, sentence
+
+_LABEL = {"info": "Note.", "warning": "Warning.", "error": "Error.", "refused": "Does not fit."}
+
+
+class Header:
+    """Status line and notice.
+
+    Parameters
+    ----------
+    desk : Desk
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._state = desk.state
+        self.line = StatusLine()
+        self._text = named(ipywidgets.HTML(), "fi-notice-text")
+        self._ways = row(css="fi-notice-ways")
+        self._notice = named(column(self._text, self._ways), "fi-notice")
+        self.box = column(self.line, self._notice, css="fi-header")
+        self._state.observe(lambda _change: self._show(), ["status", "federation", "members", "task", "frame"])
+        self._state.observe(lambda _change: self._show_notice(), "notice")
+        self._show()
+        self._show_notice()
+
+    def _show(self) -> None:
+        state, frame, task = self._state, self._state.frame, self._state.task
+        running = state.status == "running"
+        values = {
+            "status": state.status,
+            "sentence": self._sentence(),
+            "round": frame.round if frame else 0,
+            "rate": frame.rounds_per_second if frame and running else None,
+            "task": task.text if task else "",
+            "progress": task.share if task else None,
+        }
+        if any(getattr(self.line, name) != value for name, value in values.items()):
+            self.line.update(**values)
+
+    def _sentence(self) -> str:
+        state = self._state
+        if state.federation is not None:
+            return sentence(state.federation, len(state.members))
+        return "The parties are being made." if state.status == "preparing" else "No federation yet: make one below."
+
+    def _show_notice(self) -> None:
+        notice: Notice | None = self._state.notice
+        shown(self._notice, notice is not None)
+        if notice is None:
+            self._text.value, self._ways.children = "", ()
+            return
+        for level in _LABEL:
+            self._notice.remove_class(f"fi-notice-{level}")
+        self._notice.add_class(f"fi-notice-{notice.level}")
+        self._text.value = f"<b>{_LABEL[notice.level]}</b> {escaped(notice.text)}"
+        self._ways.children = (
+            *(
+                button(way.label, "Choose this instead", "fi-way", functools.partial(self._go, way))
+                for way in notice.ways
+            ),
+            *(() if notice.level == "refused" else (self._dismiss(),)),
+        )
+
+    def _dismiss(self) -> ipywidgets.Button:
+        return button("Dismiss", "Hide this message; the log keeps it", "fi-dismiss", self._hide)
+
+    def _hide(self) -> None:
+        self._state.notice = None
+
+    def _go(self, way: Way) -> None:
+        self._state.chosen = way.choice

@@ -1,0 +1,96 @@
+"""What the stream looks like now."""
+
+from __future__ import annotations
+
+import ipywidgets
+
+from fi_workbench.widgets.frames import Frame
+from fi_workbench.widgets.page import Page
+from fi_workbench.widgets.parts import column, hint, named
+from fi_workbench.widgets.privacy_picker import disclosure_matrix, show_disclosure
+from fi_workbench.widgets.state import Member
+from fi_workbench.widgets.views import ClassCounts, ContributionBars, GainBars, SeriesLines
+from fi_workbench.widgets.wording import title
+
+
+class LivePage(Page):
+    """Contribution, accuracy over rounds, gain by joining, class counts, who sees what."""
+
+    title = "Live"
+
+    def _build(self) -> tuple[ipywidgets.Widget, ...]:
+        self.bars, self.gains, self.counts = ContributionBars(), GainBars(), ClassCounts()
+        self.lines = SeriesLines(names=["consensus", "best party", "oracle"], kinds=["consensus", "best", "oracle"])
+        self.matrix = disclosure_matrix()
+        self._marked = named(hint("Simulation view: nobody but the parties could draw this in earnest."), "fi-marked")
+        self._needs(self.gains, "votes")
+        grid = named(
+            ipywidgets.Box(
+                (
+                    named(column(self.bars), "fi-whole"),
+                    self.lines,
+                    self.gains,
+                    column(self.counts, self._marked),
+                    self.matrix,
+                )
+            ),
+            "fi-grid",
+        )
+        return (grid,)
+
+    def refresh(self) -> None:
+        """Class counts, the matrix, and what cannot be drawn under the mechanism."""
+        federation = self._state.federation
+        if federation is None:
+            return
+        members: tuple[Member, ...] = self._state.enabled
+        names, colours = [one.party.name for one in members], [one.number for one in members]
+        simulation = self._state.simulation
+        counts = [one.party.facts.class_counts if simulation and one.party.made_here else None for one in members]
+        self.counts.update(parties=names, colours=colours, classes=federation.classes, counts=counts)
+        drawn = any(row is not None for row in counts)
+        self._marked.layout.display = None if drawn else "none"
+        show_disclosure(self.matrix, federation.disclosure)
+        self._meets(self.gains, "votes")
+
+    def show(self, frame: Frame) -> None:
+        """One message to each picture."""
+        parties = frame.parties
+        names, colours = [one.name for one in parties], [one.number for one in parties]
+        window = f"share of the last {frame.n_window} rounds" if frame.n_window > 1 else "share of the last round"
+        self.bars.update(
+            round=frame.round,
+            parties=names,
+            colours=colours,
+            shares=[one.share for one in parties],
+            accuracies=[one.accuracy for one in parties],
+            latencies_ms=[None if one.latency_seconds is None else 1000 * one.latency_seconds for one in parties],
+            statuses=[one.status for one in parties],
+            reasons=[one.reason for one in parties],
+            window=window,
+            method=title(frame.method).lower() if frame.method else "",
+        )
+        best = f"best party, {frame.best}" if frame.best else "best party"
+        self.lines.update(
+            round=frame.round, names=["consensus", best, "oracle"], points=frame.lines, first_round=frame.first_round
+        )
+        gains = [frame.gains.get(one.name) for one in parties]
+        own = self._own_numbers()
+        self.gains.update(
+            round=frame.round,
+            parties=names if frame.gains else (),
+            colours=colours if frame.gains else (),
+            gains=[gain and gain.gain for gain in gains] if frame.gains else (),
+            gains_own=[
+                gain.own_distribution_gain if gain and one.number in own else None
+                for gain, one in zip(gains, parties, strict=True)
+            ]
+            if frame.gains
+            else (),
+        )
+
+    def _own_numbers(self) -> set[int]:
+        """Whose gain on their own classes may be drawn."""
+        if not self._state.simulation:
+            return set()
+        return {one.number for one in self._state.members if one.party.made_here}

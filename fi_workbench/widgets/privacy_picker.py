@@ -1,0 +1,125 @@
+"""Which mechanism protects whom from whom, and who sees what under it."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from dataclasses import dataclass
+
+import ipywidgets
+
+from fi_workbench.core.disclosure import ROLES, Disclosure, Item, Role
+from fi_workbench.core.options import Between, OneOf, Option
+from fi_workbench.privacy.mechanism import Mechanism, mechanisms
+from fi_workbench.widgets.choosing import carriers
+from fi_workbench.widgets.desk import Desk
+from fi_workbench.widgets.method_picker import MethodPicker
+from fi_workbench.widgets.parts import Quietly, changed, hint, named, section
+from fi_workbench.widgets.views import DisclosureMatrix
+
+_ROLES: dict[Role, str] = {
+    "client": "client",
+    "coordinator": "coordinator",
+    "other_parties": "other parties",
+    "owner": "owner",
+    "wire": "wire",
+}
+_ITEMS: dict[Item, str] = {
+    "query": "query",
+    "answers": "each answer",
+    "votes": "each vote",
+    "sum": "sum",
+    "label": "label",
+    "class_counts": "class counts",
+    "model": "model",
+}
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A mechanism as the picker shows it."""
+
+    explanation: str
+    formula: str
+    source: str
+    options: tuple[Option, ...]
+
+
+class PrivacyPicker:
+    """The mechanisms of the registry, and what is drawn that a real coordinator would not see.
+
+    Parameters
+    ----------
+    desk : Desk
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._state, self._quietly = desk.state, Quietly()
+        self.picker = MethodPicker(
+            "mechanism",
+            self._names(),
+            self._mechanism,
+            lambda name: desk.state.choose(mechanism=name),
+            lambda options: desk.state.choose(mechanism_options=options),
+            "What protects the query and the answers on their way",
+        )
+        self.simulation = named(
+            ipywidgets.Checkbox(
+                value=desk.state.simulation, indent=False, description="simulation view",
+                tooltip="Draw private facts of the parties that this kernel made, which nobody else could see",
+            ),
+            "fi-simulation",
+        )  # fmt: skip
+        self._hint = hint()
+        self.box = section("Privacy", self.picker.box, self.simulation, self._hint, css="fi-privacy-section")
+        changed(self.simulation, self._quietly, lambda value: setattr(desk.state, "simulation", value))
+        self._state.observe(lambda _change: self._show(), ["chosen", "federation", "revision", "simulation"])
+        self._show()
+
+    def _names(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in carriers())
+
+    def _mechanism(self, name: str) -> _Shown:
+        kind = mechanisms[name]
+        return _Shown(kind.explanation, kind.formula, kind.source, options_of_mechanism(kind))
+
+    def _show(self) -> None:
+        state = self._state
+        chosen, federation = state.chosen, state.federation
+        remark = ""
+        if federation is not None and federation.settings.mechanism.carrier.name != chosen.mechanism:
+            remark = f"Not in force: {federation.settings.mechanism.name} still protects."
+        self.picker.show(chosen.mechanism, chosen.mechanism_options, self._names(), remark)
+        with self._quietly:
+            self.simulation.value = state.simulation
+        self._hint.value = (
+            "Class counts of parties made here are drawn. In earnest they would be private."
+            if state.simulation
+            else "As in earnest: nothing is drawn that only the parties themselves know."
+        )
+
+
+def disclosure_matrix() -> DisclosureMatrix:
+    """An empty picture of who sees what."""
+    return DisclosureMatrix(roles=[_ROLES[role] for role in ROLES])
+
+
+def show_disclosure(matrix: DisclosureMatrix, disclosure: Disclosure) -> None:
+    """Fill it in."""
+    items = [(_ITEMS[item], seen) for item, seen in disclosure.table()]
+    matrix.update(items=items, assumptions=disclosure.assumptions)
+
+
+def options_of_mechanism(kind: type) -> tuple[Option, ...]:
+    """The options of a mechanism: the fields of its dataclass, ranges from their annotations."""
+    if not dataclasses.is_dataclass(kind) or not issubclass(kind, Mechanism):
+        return ()
+    hints, options = typing.get_type_hints(kind, include_extras=True), []
+    for field in dataclasses.fields(kind):
+        if field.default is dataclasses.MISSING:
+            continue
+        extras = getattr(hints[field.name], "__metadata__", ())
+        limits = next((extra for extra in extras if isinstance(extra, Between | OneOf)), None)
+        text = next((extra for extra in extras if isinstance(extra, str)), "")
+        options.append(Option(field.name, type(field.default), field.default, limits, text))
+    return tuple(options)

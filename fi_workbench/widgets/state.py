@@ -1,0 +1,204 @@
+"""What a workbench is set to and what it does: the one writable thing, with no page behind it.
+
+Every value is immutable and replaced whole, so that a thread never sees half a change. The panels write what was
+chosen, the driver writes what happened, and each observes the other.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Literal
+
+import traitlets
+
+from fi_workbench.parties import Party
+from fi_workbench.session.federation import Federation
+from fi_workbench.widgets.frames import Frame
+
+STATUSES = ("empty", "preparing", "ready", "running", "paused", "stopped", "refused")
+
+Level = Literal["info", "warning", "error", "refused"]
+
+LOG_LINES = 200
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the pickers show; it is in force once the driver has accepted it.
+
+    Parameters
+    ----------
+    rule, contribution : str
+    rule_options, contribution_options : mapping
+        What differs from the defaults.
+    mechanism : str
+    mechanism_options : mapping
+    deadline_seconds : float
+        A party that has not answered by then is absent from the round.
+    """
+
+    rule: str = "soft_vote"
+    rule_options: Mapping[str, Any] = field(default_factory=dict)
+    mechanism: str = "plain"
+    mechanism_options: Mapping[str, Any] = field(default_factory=dict)
+    contribution: str = "auto"
+    contribution_options: Mapping[str, Any] = field(default_factory=dict)
+    deadline_seconds: float = 10.0
+
+    @classmethod
+    def of(cls, federation: Federation) -> Choice:
+        """What is in force."""
+        settings = federation.settings
+        carrier = settings.mechanism.settings()[-1]
+        options = {name: value for name, value in carrier.items() if name != "name"}
+        return cls(
+            settings.rule,
+            dict(settings.rule_options),
+            settings.mechanism.carrier.name,
+            options,
+            settings.contribution,
+            dict(settings.contribution_options),
+            settings.deadline_seconds,
+        )
+
+    def with_(self, **changes: Any) -> Choice:
+        """Another choice; a method that changes goes back to its default options where none are given."""
+        for method in ("rule", "mechanism", "contribution"):
+            if changes.get(method, getattr(self, method)) != getattr(self, method):
+                changes.setdefault(f"{method}_options", {})
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A party on the list, asked or not.
+
+    Parameters
+    ----------
+    party : Party
+    number : int
+        Its colour everywhere; stays the same when others go.
+    enabled : bool
+        Whether it is asked.
+    """
+
+    party: Party
+    number: int
+    enabled: bool = True
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way out of something that does not fit: a button.
+
+    Parameters
+    ----------
+    label : str
+    choice : Choice
+        What is then chosen.
+    """
+
+    label: str
+    choice: Choice
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What happened, to whom, what was kept and what to do, for the place above the tabs.
+
+    Parameters
+    ----------
+    level : {"info", "warning", "error", "refused"}
+    text : str
+    ways : tuple of Way
+    """
+
+    level: Level
+    text: str
+    ways: tuple[Way, ...] = ()
+
+
+@dataclass(frozen=True)
+class Task:
+    """Long work in the background.
+
+    Parameters
+    ----------
+    text : str
+        What is done, and for how long yet.
+    share : float or None
+        From 0 to 1.
+    """
+
+    text: str
+    share: float | None = None
+
+
+class WorkbenchState(traitlets.HasTraits):
+    """Everything that a workbench shows or lets choose.
+
+    Attributes
+    ----------
+    status : str
+        One of :data:`STATUSES`.
+    federation : Federation or None
+        In force: the next round is asked of it.
+    members : tuple of Member
+        All parties on the list.
+    chosen : Choice
+        What the pickers show.
+    frame : Frame or None
+        What the pictures show.
+    rate : float or None
+        At most this many rounds a second; None is as fast as it goes.
+    batch_size : int
+        Queries of one round.
+    window : int
+        Rounds that shares and accuracies are taken over.
+    selection : int
+        Which query is looked at, as a place in the order of the drill-down.
+    simulation : bool
+        Whether private facts of parties made here are drawn.
+    notice : Notice or None
+    task : Task or None
+    log : tuple of (time, level, text)
+    revision : int
+        Counts up where a wish was refused, so that the controls show again what is so.
+    """
+
+    status = traitlets.Enum(STATUSES, "empty")
+    federation = traitlets.Instance(Federation, allow_none=True)
+    members = traitlets.Tuple()
+    chosen = traitlets.Instance(Choice, args=())
+    frame = traitlets.Instance(Frame, allow_none=True)
+    rate = traitlets.Float(10.0, min=0.01, allow_none=True)
+    batch_size = traitlets.Int(32, min=1)
+    window = traitlets.Int(50, min=1)
+    selection = traitlets.Int(0, min=0)
+    simulation = traitlets.Bool(True)
+    notice = traitlets.Instance(Notice, allow_none=True)
+    task = traitlets.Instance(Task, allow_none=True)
+    log = traitlets.Tuple()
+    revision = traitlets.Int(0)
+
+    def __init__(self, **traits: Any) -> None:
+        self._telling = threading.Lock()
+        super().__init__(**traits)
+
+    def choose(self, **changes: Any) -> None:
+        """Choose a rule, a mechanism, a contribution method or their options; fields of :class:`Choice`."""
+        self.chosen = self.chosen.with_(**changes)
+
+    def tell(self, text: str, level: Literal["info", "warning", "error"] = "info") -> None:
+        """Add a line to the log."""
+        line = (datetime.now().astimezone().strftime("%H:%M:%S"), level, text)
+        with self._telling:
+            self.log = (*self.log, line)[-LOG_LINES:]
+
+    @property
+    def enabled(self) -> tuple[Member, ...]:
+        """The members that are asked."""
+        return tuple(member for member in self.members if member.enabled)

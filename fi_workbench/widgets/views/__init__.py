@@ -1,0 +1,37 @@
+"""Live views: small pictures that move with the rounds, each its own anywidget.
+
+They know nothing of federations: a panel gives them values with ``update(...)``, one message per frame, and hears of
+presses by ``on_request(callback)``. They follow JupyterLab's themes, fit 400 to 1,150 px, and each has a table behind
+it that can be copied and saved.
+"""
+
+from __future__ import annotations
+
+from fi_workbench.widgets.views.class_counts import ClassCounts
+from fi_workbench.widgets.views.contribution_bars import ContributionBars
+from fi_workbench.widgets.views.disclosure_matrix import DisclosureMatrix
+from fi_workbench.widgets.views.gain_bars import GainBars
+from fi_workbench.widgets.views.key_catcher import KeyCatcher
+from fi_workbench.widgets.views.log_lines import LogLines
+from fi_workbench.widgets.views.query_view import QueryView, as_image
+from fi_workbench.widgets.views.series_lines import SeriesLines
+from fi_workbench.widgets.views.status_line import StatusLine
+from fi_workbench.widgets.views.table_view import TableView
+from fi_workbench.widgets.views.traits import CannotDraw
+from fi_workbench.widgets.views.view import View
+
+__all__ = [
+    "CannotDraw",
+    "ClassCounts",
+    "ContributionBars",
+    "DisclosureMatrix",
+    "GainBars",
+    "KeyCatcher",
+    "LogLines",
+    "QueryView",
+    "SeriesLines",
+    "StatusLine",
+    "TableView",
+    "View",
+    "as_image",
+]

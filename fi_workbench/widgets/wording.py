@@ -1,0 +1,110 @@
+"""Settings and figures in plain words; whatever a stranger named is escaped before it becomes part of a page."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+
+from fi_workbench.core.disclosure import Disclosure, Need
+from fi_workbench.session.federation import Federation
+
+_NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+
+_SEEN: dict[Need, str] = {
+    "each": "each party's answer",
+    "votes": "each party's vote",
+    "sum": "the sum of the answers",
+    "nothing": "nothing",
+}
+
+
+def spelled(number: int) -> str:
+    """A small number as a word.
+
+    >>> spelled(5), spelled(40)
+    ('five', '40')
+    """
+    return _NUMBERS[number] if number < len(_NUMBERS) else str(number)
+
+
+def title(name: str) -> str:
+    """A registered name as it is said.
+
+    >>> title("soft_vote")
+    'Soft vote'
+    """
+    return name.replace("_", " ").capitalize()
+
+
+def listed(words: Sequence[str], most: int = 6) -> str:
+    """Words in a row.
+
+    >>> listed(["A", "B", "C"]), listed(["A"])
+    ('A, B and C', 'A')
+    """
+    if len(words) > most:
+        return f"{', '.join(words[:most])} and {len(words) - most} more"
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+
+
+def seen(need: Need) -> str:
+    """What a method must see, as people say it."""
+    return _SEEN[need]
+
+
+def visible(disclosure: Disclosure) -> str:
+    """The most that the coordinator sees, as the end of a sentence."""
+    sees = disclosure.sees.get("coordinator", frozenset())
+    for item, words in (
+        ("answers", "every answer is visible to the coordinator"),
+        ("votes", "every vote is visible to the coordinator"),
+        ("sum", "the coordinator sees only the sum"),
+        ("label", "the coordinator sees only the label"),
+    ):
+        if item in sees:
+            return words
+    return "the coordinator sees no answer"
+
+
+def sentence(federation: Federation, n_members: int) -> str:
+    """The settings in force, in one sentence that is always true.
+
+    Parameters
+    ----------
+    federation : Federation
+    n_members : int
+        Parties on the list, asked or not.
+    """
+    n_asked, settings = len(federation.parties), federation.settings
+    who = "One party answers" if n_asked == 1 else f"{spelled(n_asked).capitalize()} parties answer"
+    if n_asked < n_members:
+        verb = "answers" if n_asked == 1 else "answer"
+        who = f"{spelled(n_asked).capitalize()} of {spelled(n_members)} parties {verb}"
+    noise = "".join(f", with {title(member.name).lower()}" for member in settings.mechanism.noise)
+    return f"{who}; {settings.the_rule.title.lower()}; {visible(federation.disclosure)}{noise}."
+
+
+def per_cent(share: float | None) -> str:
+    """A share as text; "-" for none.
+
+    >>> per_cent(0.8125), per_cent(None)
+    ('81.2 %', '-')
+    """
+    return "-" if share is None or not math.isfinite(share) else f"{100 * share:.3g} %"
+
+
+def seconds(value: float | None) -> str:
+    """A time with its unit.
+
+    >>> seconds(0.0123), seconds(3.21), seconds(None)
+    ('12.3 ms', '3.21 s', '-')
+    """
+    if value is None or not math.isfinite(value):
+        return "-"
+    return f"{value:.3g} s" if value >= 1 else f"{1000 * value:.3g} ms"
+
+
+def escaped(text: object) -> str:
+    """Text that cannot become markup."""
+    return html.escape(str(text))

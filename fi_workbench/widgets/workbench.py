@@ -1,0 +1,154 @@
+"""The workbench: settings on the left, pictures on the right, a sentence above that is always true."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+
+from fi_workbench.session.federation import Federation
+from fi_workbench.widgets.cells import replace_earlier
+from fi_workbench.widgets.compare_page import ComparePage
+from fi_workbench.widgets.contribution_picker import ContributionPicker
+from fi_workbench.widgets.cost_page import CostPage
+from fi_workbench.widgets.desk import Desk
+from fi_workbench.widgets.empty_panel import EmptyPanel
+from fi_workbench.widgets.export_page import ExportPage
+from fi_workbench.widgets.header import Header
+from fi_workbench.widgets.live_page import LivePage
+from fi_workbench.widgets.log_page import LogPage
+from fi_workbench.widgets.parties_panel import PartiesPanel
+from fi_workbench.widgets.parts import column, named, shown
+from fi_workbench.widgets.privacy_picker import PrivacyPicker
+from fi_workbench.widgets.queries_page import QueriesPage
+from fi_workbench.widgets.rule_picker import RulePicker
+from fi_workbench.widgets.run_controls import RunControls
+from fi_workbench.widgets.state import WorkbenchState
+from fi_workbench.widgets.tabs import Tabs
+from fi_workbench.widgets.views import KeyCatcher
+
+_STYLE = Path(__file__).parent / "panels.css"
+
+
+class Workbench(ipywidgets.VBox):
+    """A federation on a page: ask it, change it, and watch what comes of it.
+
+    It works on copies of the federation that share its runtime; the one that it was given never changes. Several
+    workbenches do not disturb each other, also over the same federation.
+
+    Parameters
+    ----------
+    federation : Federation, optional
+        Where there is none, the workbench offers to make a demo.
+    queries : array (query, *input_shape), optional
+        What is asked; the test set of the federation's data set where not given.
+    labels : array (query,), optional
+        True labels of ``queries``; they stay with the client.
+    simulation : bool
+        Whether private facts of parties that this kernel made (their class counts) are drawn.
+
+    Raises
+    ------
+    InvalidQuery
+        Queries or labels that do not fit the federation.
+
+    Examples
+    --------
+    >>> workbench = Workbench()
+    >>> workbench.state.status
+    'empty'
+    >>> workbench.close()
+    """
+
+    def __init__(
+        self,
+        federation: Federation | None = None,
+        *,
+        queries: Any = None,
+        labels: Any = None,
+        simulation: bool = True,
+    ) -> None:
+        desk = Desk.new(simulation=simulation)
+        if federation is not None:
+            desk.driver.take(federation, queries, labels)
+        self._desk = desk
+        self._header, self._keys = Header(desk), KeyCatcher()
+        self._queries_page = QueriesPage(desk)
+        pages = (
+            LivePage(desk),
+            self._queries_page,
+            ComparePage(desk, self._look_at),
+            CostPage(desk),
+            LogPage(desk),
+            ExportPage(desk),
+        )
+        self._controls, self._empty = RunControls(desk), EmptyPanel(desk)
+        self._parties, self._rule = PartiesPanel(desk), RulePicker(desk)
+        left = column(
+            self._controls.box,
+            self._parties.box,
+            self._rule.box,
+            ContributionPicker(desk).box,
+            PrivacyPicker(desk).box,
+            css="fi-left",
+        )
+        self._tabs = Tabs(desk, pages)
+        right = column(self._tabs.box, css="fi-right")
+        self._body = named(ipywidgets.HBox((left, right)), "fi-body")
+        style = ipywidgets.HTML(f"<style>{_STYLE.read_text(encoding='utf-8')}</style>", layout={"display": "none"})
+        super().__init__((style, self._header.box, self._empty.box, self._body, self._keys))
+        self.add_class("fi-workbench")
+        self._keys.on_request(self._pressed)
+        desk.state.observe(lambda _change: self._show(), "federation")
+        self._show()
+        replace_earlier(self)
+
+    @property
+    def state(self) -> WorkbenchState:
+        """All that it shows and lets choose; writing to it is the same as using the controls."""
+        return self._desk.state
+
+    @property
+    def federation(self) -> Federation | None:
+        """What is in force now; ``workbench.federation.ask(...)`` asks the same parties in the same way."""
+        return self._desk.state.federation
+
+    def run(self, n_rounds: int | None = None) -> None:
+        """Ask batch after batch, or ``n_rounds`` of them; returns at once."""
+        self._desk.driver.run(n_rounds)
+
+    def pause(self) -> None:
+        """Finish the round under way and wait."""
+        self._desk.driver.pause()
+
+    def stop(self) -> None:
+        """Give up the round under way."""
+        self._desk.driver.stop()
+
+    def wait(self, seconds: float = 10.0) -> bool:
+        """Wait until nothing is under way any more; whether that is so."""
+        return self._desk.wait(seconds)
+
+    def close(self) -> None:
+        """Stop everything and take the workbench off the page; the federation stays open."""
+        self._desk.close()
+        super().close()
+
+    def _show(self) -> None:
+        shown(self._body, self.state.federation is not None)
+
+    def _pressed(self, kind: str) -> None:
+        if self.state.federation is None:
+            return
+        if kind == "run_pause":
+            self._desk.driver.toggle()
+        elif kind == "stop":
+            self.stop()
+        else:
+            self._tabs.open(QueriesPage.title)
+            self._queries_page.step(kind)
+
+    def _look_at(self, *batch: Any) -> None:
+        self._queries_page.look_at(*batch)
+        self._tabs.open(QueriesPage.title)
