@@ -54,9 +54,13 @@ def canonical(value: Any) -> bytes:
 def _content_digest(array: NDArray[Any]) -> bytes:
     # an array that came in a message is a view of immutable bytes, which all parties of one process share
     owner: object = array.base.base if isinstance(array.base, np.ndarray) else array.base
-    if isinstance(owner, bytes) and len(owner) == array.nbytes:
+    if isinstance(owner, bytes) and len(owner) == array.nbytes <= _REMEMBERED_BYTES:
         return _bytes_digest(owner)
     return hashlib.sha256(array.reshape(-1).view(np.uint8).data).digest()
+
+
+_REMEMBERED_BYTES = 2**22
+"""Longer contents are hashed anew for each party: remembering them would keep them in memory."""
 
 
 @lru_cache(maxsize=4)

@@ -80,8 +80,12 @@ class Refused(FederationError):
     """A party refuses a question by its own policy; becomes an absence with this reason."""
 
 
-class RoundAborted(FederationError):
-    """A round that was stopped by its caller before it was finished."""
+class InvalidReply(InvalidAnswer):
+    """A reply that a mechanism's step cannot go on with; the coordinator leaves its party out of the round."""
+
+    def __init__(self, party: str, message: str) -> None:
+        self.party = party
+        super().__init__(message)
 
 
 class NoAnswer(FederationError):

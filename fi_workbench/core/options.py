@@ -121,7 +121,7 @@ def _check_value(owner: str, option: Option, value: Any) -> Any:
         return value
     if option.limits is not None and (wrong or not option.limits.accepts(value)):
         raise InvalidOption(f"Option {option.name!r} of {owner} must be {option.limits}, not {value!r}.")
-    if wrong:
+    if wrong or (isinstance(value, float) and not math.isfinite(value)):
         raise InvalidOption(
             f"Option {option.name!r} of {owner} must be {option.kind.__name__}, not {type(value).__name__} {value!r}."
         )

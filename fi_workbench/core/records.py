@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fi_workbench.core.arrays import Answers, Labels, Outputs, Scores
+from fi_workbench.core.errors import InvalidReply
 from fi_workbench.core.identity import PublicIdentity
+
+T = TypeVar("T")
 
 BodyValue: TypeAlias = (
     NDArray[Any] | bytes | str | int | float | bool | list[str] | list[int] | list[float] | list[bytes]
@@ -160,6 +163,20 @@ class Reply:
     seconds: float
     n_bytes: int
 
+    def field(self, name: str, kind: type[T]) -> T:
+        """One value of the body, of the type that a mechanism's next step needs.
+
+        Raises
+        ------
+        InvalidReply
+            If it is missing or of another type: the coordinator makes it this party's absence and takes the step again
+            without it.
+        """
+        value = self.body.get(name)
+        if not isinstance(value, kind):
+            raise InvalidReply(self.party, f"{self.party} sent no {name!r} of type {kind.__name__}.")
+        return value
+
 
 @dataclass(frozen=True, eq=False)
 class RoundLog:
@@ -279,7 +296,7 @@ class RoundRecord:
             "contributions": plain(self.contributions),
             "contribution_values": plain(self.contribution_values),
             "present": list(self.present),
-            "absent": [vars(absence) for absence in self.absent],
+            "absent": [dict(vars(absence)) for absence in self.absent],
             "latency_seconds": dict(self.latency_seconds),
             "cost": {
                 **{name: getattr(self.cost, name) for name in ("messages_out", "messages_in", "bytes_out", "bytes_in")},

@@ -43,9 +43,12 @@ class PartyContext:
     summand : callable
         ``(queries, answer) -> {name: array}``: the rule's local part; in an enrolment round ``(None, None)``.
         Empty for a rule that needs no sum.
-    sign, seal, open : callable
-        ``(message)``, ``(to, content, label)`` and ``(sender, sealed, label)`` with the party's own keys. The label
-        names the phase; round, sender and recipient are bound in by the runtime.
+    sign, verify : callable
+        ``(message) -> signature`` with the party's own key, and ``(sender, message, signature)``, which raises
+        ``BadSignature``. Round and sender are bound in: signed here, a message is nothing anywhere else.
+    seal, open : callable
+        ``(to, content, label)`` and ``(sender, sealed, label)`` with the party's own keys. The label names the phase;
+        round, sender and recipient are bound in.
     rng : callable
         ``() -> numpy Generator``, the same one at each call: for noise in experiments; secrets come from
         :mod:`secrets`.
@@ -59,6 +62,7 @@ class PartyContext:
     answer: Callable[[Queries], NDArray[Any]]
     summand: Callable[[Queries | None, NDArray[Any] | None], Summand]
     sign: Callable[[bytes], bytes]
+    verify: Callable[[str, bytes, bytes], None]
     seal: Callable[[str, bytes, str], bytes]
     open: Callable[[str, bytes, str], bytes]
     rng: Callable[[], np.random.Generator]
@@ -158,7 +162,8 @@ class Mechanism(ABC):
     ) -> tuple[Any, Mapping[str, Body] | Release]:
         """At the coordinator, after each phase: the next messages, or after the last phase the release.
 
-        ``replies`` are of those who answered, in cohort order. A party without a next message has left the round.
+        ``replies`` are of those who answered, in cohort order; :meth:`Reply.field` reads them, so that one party's
+        garbage is its absence and not the end of the round. A party without a next message has left the round.
         """
 
     def open(self, state: Any, release: Release) -> Release:

@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache
 from typing import Any, get_args
 
@@ -86,7 +86,9 @@ class RoundHeader:
 
     def signed(self, client: Identity) -> dict[str, bytes]:
         """The two message fields that carry this header."""
-        data = json.dumps(asdict(self), sort_keys=True, allow_nan=False).encode()
+        data = json.dumps(
+            {field.name: getattr(self, field.name) for field in fields(self)}, sort_keys=True, allow_nan=False
+        ).encode()
         return {HEADER: data, SIGNATURE: client.sign(canonical(["fi-workbench question", data]))}
 
 

@@ -28,7 +28,7 @@ from fi_workbench.core.errors import (
     Refused,
     UnknownName,
 )  # fmt: skip
-from fi_workbench.core.identity import BadSignature, Identity, PublicIdentity
+from fi_workbench.core.identity import BadSignature, Identity, PublicIdentity, verify
 from fi_workbench.core.options import check_options
 from fi_workbench.core.randomness import generator
 from fi_workbench.core.records import Body, PartyCard
@@ -165,16 +165,20 @@ class PartySide:
 
         totals = {name[len(TOTALS) :]: np.asarray(value) for name, value in payload.items() if name.startswith(TOTALS)}
 
-        def answer(queries: NDArray[Any]) -> NDArray[Any]:
-            if header.kind != "answer":
-                raise Refused(f"a round of kind {header.kind!r} asks for no answer.")
-            if len(queries) != header.n_queries:
-                raise Refused(f"{len(queries)} queries came, {header.n_queries} were announced.")
+        def predict(queries: NDArray[Any]) -> NDArray[Any]:
+            """The model as all the rest of the round sees it: behind its answer noise, however often it is asked."""
             values = party.predict(queries)
             if not stack.noise:
                 return values
             noisy = stack.perturb(values, party.outputs, rng())
             return check_answer(noisy, party.outputs, len(queries), len(party.classes), me)
+
+        def answer(queries: NDArray[Any]) -> NDArray[Any]:
+            if header.kind != "answer":
+                raise Refused(f"a round of kind {header.kind!r} asks for no answer.")
+            if len(queries) != header.n_queries:
+                raise Refused(f"{len(queries)} queries came, {header.n_queries} were announced.")
+            return predict(queries)
 
         def summand(queries: NDArray[Any] | None, values: NDArray[Any] | None) -> Summand:
             held = {name: getattr(party.facts, name) for name in party.facts.names()}
@@ -183,13 +187,27 @@ class PartySide:
             if rule.needs != "sum" or values is None:
                 return {}
             on_absence: OnAbsence = "keep" if header.on_absence == "keep" else "renormalise"
-            view = LocalView(values, party.outputs, queries, party.predict, held, totals, on_absence, rng)
+            view = LocalView(values, party.outputs, queries, predict, held, totals, on_absence, rng)
             return local_part(rule, view, options)
 
         return PartyContext(
-            me, header.round_id, header.kind, members, party.outputs, answer, summand, self.identity.sign,
+            me, header.round_id, header.kind, members, party.outputs, answer, summand, *self._signing(header, members),
             *self._sealing(header, members), rng,
         )  # fmt: skip
+
+    def _signing(
+        self, header: RoundHeader, members: Mapping[str, PublicIdentity]
+    ) -> tuple[Callable[[bytes], bytes], Callable[[str, bytes, bytes], None]]:
+        def statement(sender: str, message: bytes) -> bytes:
+            return canonical(["fi-workbench statement", header.round_id, sender, message])
+
+        def sign(message: bytes) -> bytes:
+            return self.identity.sign(statement(self.party.name, message))
+
+        def verify_(sender: str, message: bytes, signature: bytes) -> None:
+            verify(members[sender].verify_key, signature, statement(sender, message))
+
+        return sign, verify_
 
     def _sealing(
         self, header: RoundHeader, members: Mapping[str, PublicIdentity]

@@ -27,7 +27,7 @@ class Policy:
     max_batch : int, optional
         Most queries in one question.
     query_budget : int, optional
-        Most queries that one client may ask in all.
+        Most queries that one client may ask in all. Anyone can make new keys: it binds only together with ``clients``.
     """
 
     clients: frozenset[str] | None = None

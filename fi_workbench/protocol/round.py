@@ -10,6 +10,7 @@ from typing import Any
 
 from fi_workbench.aggregation.apply import components_of, finish
 from fi_workbench.core.arrays import Scores
+from fi_workbench.core.errors import InvalidReply
 from fi_workbench.core.records import Absence, AbsenceKind, Body, PartyCard, Release, Reply
 from fi_workbench.core.summand import Component
 from fi_workbench.privacy.mechanism import CoordinatorContext
@@ -74,9 +75,10 @@ class CoordinatorRound:
                 answered[party] = reply
         if not answered:
             return Release(present=())
-        self._state, outcome = self.settings.mechanism.carrier.coordinator_step(
-            phase, self._state, answered, self._context
-        )
+        state, outcome = self._taken(phase, answered)
+        if outcome is None:
+            return Release(present=())
+        self._state = state
         if isinstance(outcome, Release):
             for party in answered.keys() - set(outcome.present):
                 self._leave_out(party, "excluded", "the mechanism left it out.")
@@ -84,6 +86,18 @@ class CoordinatorRound:
         for party in answered.keys() - outcome.keys():
             self._leave_out(party, "excluded", "the mechanism left it out.")
         return {party: {ROUND_ID: self.header.round_id, **body} for party, body in outcome.items()}
+
+    def _taken(self, phase: str, answered: dict[str, Reply]) -> tuple[Any, Mapping[str, Body] | Release | None]:
+        # a step is a function of state and replies, so it can be taken again without a reply that it cannot read
+        carrier = self.settings.mechanism.carrier
+        while answered:
+            try:
+                return carrier.coordinator_step(phase, self._state, answered, self._context)
+            except InvalidReply as error:
+                if answered.pop(error.party, None) is None:
+                    raise
+                self._leave_out(error.party, "invalid", str(error))
+        return None, None
 
     def miss(self, absence: Absence) -> None:
         """Note that a party fell out; the first reason stays."""

@@ -13,6 +13,9 @@ from typing import Any
 from fi_workbench.core.errors import Closed, Refused
 from fi_workbench.protocol.header import MAX_AGE_SECONDS
 
+MAX_OPEN_ROUNDS = 1000
+"""State of so many rounds is held at once: a flood of questions that nobody goes on with must not fill the memory."""
+
 
 @dataclass(eq=False)
 class OpenRound:
@@ -63,7 +66,7 @@ class PartyRuntime:
         Raises
         ------
         Refused
-            If the round was begun before: a replayed question is never answered twice.
+            If the round was begun before: a replayed question is never answered twice. Or if too many are open.
         Closed
             If the runtime was stopped.
         """
@@ -74,6 +77,8 @@ class PartyRuntime:
             self._sweep(now)
             if round_id in self._seen:
                 raise Refused(f"round {round_id[:8]} was asked before; a question is answered once.")
+            if stays and len(self._rounds) >= MAX_OPEN_ROUNDS:
+                raise Refused(f"{MAX_OPEN_ROUNDS} rounds are open here already; ask again later.")
             # a replay is refused for as long as its signature would still be accepted, both clocks' skew included
             self._seen[round_id] = now + 2 * MAX_AGE_SECONDS
             opened = OpenRound(now + seconds, facts)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
 from numpy.typing import NDArray
 
 from fi_workbench.core.arrays import Labels
 from fi_workbench.core.disclosure import Disclosure
-from fi_workbench.core.errors import InvalidOption, InvalidParty, MissingData, UnknownName
+from fi_workbench.core.errors import FederationError, InvalidOption, MissingData, UnknownName
 from fi_workbench.core.identity import Identity
 from fi_workbench.core.progress import OnProgress, quiet
 from fi_workbench.parties import Dataset, Party
@@ -19,9 +19,10 @@ from fi_workbench.protocol.policy import Policy
 from fi_workbench.session.askable import Askable
 from fi_workbench.session.demo import Demo
 from fi_workbench.session.history import History, Keep
+from fi_workbench.session.members import check_alike, named, taken
 from fi_workbench.session.runtime import Runtime
 from fi_workbench.session.saved import SavedFederation
-from fi_workbench.session.settings import Settings, check_alike
+from fi_workbench.session.settings import Settings
 
 
 class Federation(Askable):
@@ -83,7 +84,7 @@ class Federation(Askable):
         keep: Keep = "scalars",
         client: Identity | None = None,
     ) -> None:
-        parties = _taken(parties)
+        parties = taken(parties)
         check_alike(parties)
         settings = Settings(
             rule,
@@ -154,7 +155,13 @@ class Federation(Askable):
         self, runtime: Runtime, settings: Settings, parties: tuple[Party, ...], data: Dataset | None, demo: Demo | None
     ) -> None:
         runtime.teach(settings.mechanism.carrier.phases)
-        settings.check(parties, [runtime.side(party).card for party in parties])
+        newcomers = [party for party in parties if not runtime.knows(party)]
+        try:
+            settings.check(parties, [runtime.side(party).card for party in parties])
+        except FederationError:
+            for party in newcomers:
+                runtime.retire(party)
+            raise
         self._runtime, self._settings, self._parties, self._dataset, self._demo = runtime, settings, parties, data, demo
 
     @property
@@ -231,21 +238,12 @@ class Federation(Askable):
         InvalidOption
             For another name; lists these.
         """
-        parties = self._named(changes.pop("parties")) if "parties" in changes else self._parties
+        parties = named(changes.pop("parties"), self._parties) if "parties" in changes else self._parties
         demo = changes.pop("made_from", self._demo)
         check_alike(parties)
         copy = object.__new__(type(self))
         copy._take(self._runtime, self._settings.changed(changes), parties, self._dataset, demo)
         return copy
-
-    def _named(self, parties: Sequence[Party | str]) -> tuple[Party, ...]:
-        if isinstance(parties, str):
-            raise InvalidParty(f"parties is a sequence of parties or names, not the text {parties!r}.")
-        parties, mine = _taken(parties), {party.name: party for party in self._parties}
-        for party in parties:
-            if isinstance(party, str) and party not in mine:
-                raise UnknownName("party", party, mine)
-        return tuple(mine[party] if isinstance(party, str) else party for party in parties)
 
     def to_dict(self) -> dict[str, Any]:
         """Settings as plain data that ``json`` takes; parties by name, and what demo parties are made of."""
@@ -301,16 +299,3 @@ class Federation(Askable):
         names = ", ".join(party.name for party in self._parties[:8]) + (", ..." if len(self._parties) > 8 else "")
         settings = self._settings
         return f"<Federation of {names}: rule {settings.rule}, mechanism {settings.mechanism.name}>"
-
-
-def _taken(parties: Any) -> tuple[Any, ...]:
-    """The parties as a tuple, whatever they came in.
-
-    Raises
-    ------
-    InvalidParty
-        They are no collection: most likely one party was given.
-    """
-    if not isinstance(parties, Iterable):
-        raise InvalidParty(f"parties is a sequence of parties, not {parties!r}; give [party] for one.")
-    return tuple(parties)

@@ -24,7 +24,9 @@ Keep = Literal["scalars", "answers"]
 _BEGINNING = '{"round": '
 """How the line of a round begins."""
 
-_NEEDED = frozenset({"round", "round_id", "started", "settings", "parties", "absent", "cost", "contributions", "digest"})
+_NEEDED = frozenset(
+    {"round", "round_id", "started", "settings", "parties", "absent", "cost", "contributions", "digest"}
+)
 """What every round has."""
 
 

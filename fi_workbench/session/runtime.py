@@ -95,6 +95,11 @@ class Runtime:
                 self._members[id(party)], self._apps[node] = (side, node), app
             return self._members[id(party)][0]
 
+    def knows(self, party: Party) -> bool:
+        """Whether the party was taken in."""
+        with self._lock:
+            return id(party) in self._members
+
     def teach(self, phases: Iterable[str]) -> None:
         """Have every party answer these phases: those of a mechanism that was registered after it was taken in."""
         with self._lock:

@@ -12,7 +12,7 @@ import numpy as np
 
 from fi_workbench.aggregation import Rule, rules
 from fi_workbench.core.disclosure import satisfies
-from fi_workbench.core.errors import DoesNotFit, InvalidOption, InvalidParty
+from fi_workbench.core.errors import DoesNotFit, InvalidOption
 from fi_workbench.core.options import check_options
 from fi_workbench.core.records import PartyCard
 from fi_workbench.incentives import ContributionMethod, auto, contribution_methods
@@ -20,6 +20,7 @@ from fi_workbench.parties.party import Party
 from fi_workbench.privacy.stack import Stack, make_mechanism
 from fi_workbench.protocol.header import MAX_DEADLINE_SECONDS
 from fi_workbench.protocol.settings import RoundSettings, check_fit
+from fi_workbench.session.members import check_alike
 
 AUTO = "auto"
 """The contribution method that stands for the richest one that the mechanism allows."""
@@ -67,7 +68,10 @@ class Settings:
             given = getattr(self, name)
             if given is not None and not isinstance(given, Mapping):
                 raise InvalidOption(f"{name} must be a mapping of option to value, not {given!r}.")
-            object.__setattr__(self, name, MappingProxyType(dict(given or {})))  # nobody changes them behind its back
+            plain = {
+                key: value.item() if isinstance(value, np.generic) else value for key, value in (given or {}).items()
+            }
+            object.__setattr__(self, name, MappingProxyType(plain))  # nobody changes them behind its back
 
     @property
     def the_rule(self) -> Rule:
@@ -181,43 +185,3 @@ def _check_travels(stack: Stack) -> None:
     except (TypeError, ValueError) as error:
         raise InvalidOption(f"An option of mechanism {stack.name!r} is no plain data: {error}.") from error
     make_mechanism(plain)
-
-
-def check_alike(parties: Sequence[Party]) -> None:
-    """Nothing, if the parties can answer the same questions.
-
-    Raises
-    ------
-    InvalidParty
-        Naming the first that differs, and in what.
-    """
-    if not parties:
-        raise InvalidParty("A federation needs at least one party; make one with fi.Party.from_torch(...).")
-    for party in parties:
-        if not isinstance(party, Party):
-            raise InvalidParty(f"{party!r} is no party; make one with fi.Party.from_torch(...) or another of its ways.")
-    first, names = parties[0], set[str]()
-    for party in parties:
-        if party.name in names:
-            raise InvalidParty(f"Two parties are called {party.name!r}; give each its own name.")
-        names.add(party.name)
-        if set(party.classes) == set(first.classes) and party.classes != first.classes:
-            raise InvalidParty(
-                f"Party {party.name!r} lists the classes of {first.name!r} in another order; "
-                "the order is that of the class axis, so list them alike."
-            )
-        if party.classes != first.classes:
-            raise InvalidParty(
-                f"Party {party.name!r} knows {_few(party.classes)}, {first.name!r} knows {_few(first.classes)}; "
-                "all parties of a federation answer over the same classes."
-            )
-        if party.input_shape != first.input_shape:
-            raise InvalidParty(
-                f"Party {party.name!r} takes queries of shape {party.input_shape}, "
-                f"{first.name!r} of {first.input_shape}; they must be the same."
-            )
-
-
-def _few(classes: tuple[str, ...]) -> str:
-    shown = ", ".join(classes[:4]) + (", ..." if len(classes) > 4 else "")
-    return f"{len(classes)} classes ({shown})"

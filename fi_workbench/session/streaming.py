@@ -89,8 +89,9 @@ async def astream(records: Iterator[RoundRecord], cancelled: threading.Event) ->
     try:
         while (record := await to_thread(lambda: next(records, None), cancelled)) is not None:
             yield record
-    finally:
+    except BaseException:  # left early; at its end there is nothing to stop, and the event may be the caller's
         cancelled.set()
+        raise
 
 
 async def to_thread(work: Callable[[], T], cancelled: threading.Event) -> T:

@@ -81,5 +81,4 @@ def _size(value: Any) -> int:
 def _array(name: str, content: Any, dtype: Any, shape: list[Any]) -> NDArray[Any]:
     if not isinstance(content, bytes) or dtype not in _DTYPES:
         raise ValueError(f"{name!r} came as {type(content).__name__} of dtype {dtype}, which is not taken.")
-    flat = np.frombuffer(content, dtype=dtype) if content else np.frombuffer(b"\0" * 8, dtype=dtype)[:0]
-    return flat.reshape(shape)
+    return np.frombuffer(content, dtype=dtype).reshape(shape)

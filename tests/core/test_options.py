@@ -18,6 +18,7 @@ def plugin(
     flag: bool = False,
     cap: Annotated[float | None, Between(0, 1)] = None,
     outside: Annotated[float, Between(0, 1)] = -1.0,
+    free: float = 1.0,
 ):
     return answers
 
@@ -30,7 +31,7 @@ def checked(**given):
 
 
 def test_options_are_drawn_from_the_signature():
-    share, steps, how, flag, cap, _ = OPTIONS
+    share, steps, how, flag, cap, *_ = OPTIONS
     assert (share.name, share.kind, share.default, share.limits) == ("share", float, 0.2, Between(0, 0.5))
     assert share.help == "What is cut off."
     assert (steps.kind, how.kind, flag.kind, cap.kind) == (int, str, bool, float)
@@ -39,7 +40,15 @@ def test_options_are_drawn_from_the_signature():
 
 
 def test_defaults_fill_what_is_not_given_even_outside_their_range():
-    assert checked() == {"share": 0.2, "steps": 3, "how": "mean", "flag": False, "cap": None, "outside": -1.0}
+    assert checked() == {
+        "share": 0.2,
+        "steps": 3,
+        "how": "mean",
+        "flag": False,
+        "cap": None,
+        "outside": -1.0,
+        "free": 1.0,
+    }
     assert checked(outside=-1)["outside"] == -1.0, "the default may be said aloud"
 
 
@@ -83,6 +92,8 @@ def test_what_fits_is_kept_as_plain_data(name, value, kept):
         ("flag", "yes", "must be bool"),
         ("cap", 2.0, "0 to 1"),
         ("outside", -2.0, "0 to 1"),
+        ("free", float("nan"), "must be float"),
+        ("free", float("inf"), "must be float"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(name, value, says):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -84,10 +85,10 @@ def installed(folder, name, code, entries):
 
 
 def run(folder, code):
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), os.getcwd()])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), str(Path.cwd())])}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", textwrap.dedent(code)],
-        env=environment, capture_output=True, text=True, timeout=60,
+        env=environment, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -95,9 +96,7 @@ def run(folder, code):
 
 def test_plugins_of_an_installed_distribution_are_there_and_a_broken_one_only_warns(tmp_path):
     site = tmp_path / "site"
-    entries = (
-        "[fi_workbench.rules]\nloudest = fi_extra:loudest\n\n[fi_workbench.contributions]\nall = fi_extra\n"
-    )
+    entries = "[fi_workbench.rules]\nloudest = fi_extra:loudest\n\n[fi_workbench.contributions]\nall = fi_extra\n"
     installed(site, "fi_extra", PLUGIN, entries)
     installed(site, "fi_broken", "raise RuntimeError('half written')", "[fi_workbench.rules]\nbroken = fi_broken\n")
     out = run(

@@ -145,6 +145,28 @@ def test_a_party_may_fall_out_in_any_phase(carrier, phase, way, table):
             check()
 
 
+@pytest.mark.parametrize(
+    ("carrier", "phase"), [(carrier, phase) for carrier in CARRIERS for phase in phases_of(carrier)]
+)
+@pytest.mark.parametrize("garbage", [{}, {"commitment": 3, "answer": b"x"}, {"answer": np.zeros((1, 1))}])
+def test_garbage_in_any_phase_is_that_partys_absence(carrier, phase, garbage, table):
+    def lies(handle):
+        return lambda asked_phase, body: garbage if asked_phase == phase else handle(asked_phase, body)
+
+    def check():
+        made, asked = table(wrap={"Bo": lies}), queries()
+        outcome, release, _ = made.run(asked, made.settings(carrier, rule_for(mechanisms[carrier])))
+        assert [absence.party for absence in outcome.log.absent] == ["Bo"]
+        assert outcome.log.absent[0].kind == "invalid"
+        assert release.present == ("Ada", "Cy", "Di")
+
+    if carrier in mechanisms:
+        check()
+    else:
+        with registered(TOYS[carrier]):
+            check()
+
+
 def test_state_dies_with_the_round_and_at_the_deadline(name, table):
     made = table()
     settings = made.settings(name, rule_for(mechanisms[name]), deadline_seconds=0.4)

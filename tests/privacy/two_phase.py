@@ -66,16 +66,17 @@ class CommitThenReveal(Mechanism):
 
     def coordinator_step(self, phase, state, replies, context):
         if phase == "commit":
-            commitments = {party: reply.body["commitment"] for party, reply in replies.items()}
+            commitments = {party: reply.field("commitment", bytes) for party, reply in replies.items()}
             listed = {f"commitment.{party}": value for party, value in commitments.items()}
             return commitments, {
-                party: listed | {SEALED + peer: replies[peer].body[SEALED + party] for peer in replies if peer != party}
+                party: listed
+                | {SEALED + peer: replies[peer].field(SEALED + party, bytes) for peer in replies if peer != party}
                 for party in replies
             }
         present, answers = [], []
         for party, reply in replies.items():
-            answer = np.asarray(reply.body["answer"])
-            if commitment(reply.body["salt"], answer) != state[party]:
+            answer = reply.field("answer", np.ndarray)
+            if commitment(reply.field("salt", bytes), answer) != state[party]:
                 context.absent(party, "invalid", "its answer is not what it had committed to.")
                 continue
             answers.append(check_answer(answer, context.outputs[party], context.n_queries, context.n_classes, party))

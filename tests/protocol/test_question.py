@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fi_workbench.core.digest import canonical
-from fi_workbench.core.identity import Identity
+from fi_workbench.core.identity import BadSignature, Identity, verify
 from fi_workbench.protocol.header import MAX_AGE_SECONDS, MAX_DEADLINE_SECONDS, MAX_HEADER_BYTES, read_header
 from fi_workbench.protocol.policy import Policy
 from tests.harness import Table, linear_party, queries, registered
@@ -56,6 +56,7 @@ def test_an_honest_question_is_answered(tables):
     [
         {"kind": "whatever"},
         {"kind": None},
+        {"kind": "whatever", "n_queries": 0},
         {"n_queries": -1000},
         {"n_queries": float("nan")},
         {"n_queries": 6.0},
@@ -112,7 +113,13 @@ def test_a_header_that_is_too_long_is_not_even_read(tables):
 
 def test_a_message_without_a_header_is_refused(tables):
     table = tables()
-    for message in ({}, {"header": b"x"}, {"header": "x", "signature": b"y"}, {"round_id": "f" * 32}, {"round_id": b"x"}):
+    for message in (
+        {},
+        {"header": b"x"},
+        {"header": "x", "signature": b"y"},
+        {"round_id": "f" * 32},
+        {"round_id": b"x"},
+    ):
         assert refusal(table.sides["Ada"].handle("answer", message))
 
 
@@ -156,7 +163,10 @@ def test_the_cohort_must_list_this_party_with_its_own_key_and_nobody_twice(table
     table, eve = tables(), Identity("Ada")
     honest = table.protect(queries(), table.settings()).header.cohort
     ada, bo = honest
-    false_key = [eve.public.name, *(key.hex() for key in (eve.public.verify_key, eve.public.seal_key, eve.public.binding))]
+    false_key = [
+        eve.public.name,
+        *(key.hex() for key in (eve.public.verify_key, eve.public.seal_key, eve.public.binding)),
+    ]
     assert "not in the question's cohort" in refusal(ask(table, cohort=[bo]))
     assert "with another key" in refusal(ask(table, cohort=[false_key, bo]))
     assert "twice" in refusal(ask(table, cohort=[ada, bo, bo]))
@@ -300,6 +310,39 @@ def test_no_mechanism_can_ask_the_model_in_an_enrolment(tables):
         assert "asks for no answer" in refusal(table.sides["Ada"].handle("commit", enrol.messages["Ada"]))
 
 
+@dataclasses.dataclass(frozen=True)
+class Signing(CommitThenReveal):
+    """Signs whatever it is told to: `say` comes with the question."""
+
+    name = "signing"
+
+    def party_step(self, phase, state, message, context):
+        signature = context.sign(b"said")
+        context.verify(context.name, b"said", signature)
+        checked = [peer for peer in context.peers if fails(context.verify, peer, b"said", b"x" * 64)]
+        return None, {"signature": signature, "refused": checked}
+
+
+def fails(verify, *arguments):
+    try:
+        verify(*arguments)
+    except BadSignature:
+        return True
+    return False
+
+
+def test_what_a_party_signs_in_a_round_is_nothing_anywhere_else(tables):
+    with registered(Signing):
+        table = tables()
+        one, other = (table.protect(queries(), table.settings("signing")) for _ in range(2))
+        replies = [table.sides["Ada"].handle("commit", asked.messages["Ada"]) for asked in (one, other)]
+    ada = table.sides["Ada"].identity.public.verify_key
+    assert replies[0]["signature"] != replies[1]["signature"], "bound to its round"
+    assert replies[0]["refused"] == ["Ada", "Bo"]
+    with pytest.raises(BadSignature):
+        verify(ada, replies[0]["signature"], b"said")
+
+
 # phases
 
 
@@ -339,6 +382,27 @@ def test_a_phase_that_comes_twice_at_once_is_answered_once(two_phase):
         thread.join()
     assert sum("answer" in reply for reply in replies) == 1
     assert sum(reply.get("absent.kind") == "refused" for reply in replies) == 7
+
+
+def test_the_next_phase_waits_for_the_one_under_way(two_phase):
+    table, begun, go_on = two_phase(), threading.Event(), threading.Event()
+    ada, predict = table.sides["Ada"], table.sides["Ada"].party.function
+    object.__setattr__(ada.party, "function", lambda asked: (begun.set(), go_on.wait(10)) and predict(asked))
+    question, replies = table.protect(queries(), table.settings("commit_then_reveal")), {}
+    steps = {"commit": question.messages["Ada"], "reveal": {"round_id": question.header.round_id}}
+    threads = {
+        phase: threading.Thread(target=lambda phase=phase: replies.update({phase: ada.handle(phase, steps[phase])}))
+        for phase in steps
+    }
+    threads["commit"].start()
+    assert begun.wait(5)
+    threads["reveal"].start()
+    threads["reveal"].join(0.1)
+    go_on.set()
+    for thread in threads.values():
+        thread.join(5)
+    assert "commitment" in replies["commit"]
+    assert "answer" in replies["reveal"], "its state was there"
 
 
 def test_a_question_in_the_wrong_phase_is_refused(two_phase):

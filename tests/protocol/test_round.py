@@ -92,7 +92,7 @@ GARBAGE = {
     "text": (lambda reply: reply | {"answer": "yes"}, "answered with"),
     "list": (lambda reply: reply | {"answer": [1.0, 2.0]}, "shape (2,)"),
     "huge": (lambda reply: reply | {"answer": HUGE}, "shape (2000, 1000)"),
-    "NaN summand": (lambda reply: reply | {"sum.probabilities": reply["sum.probabilities"] * np.nan}, "declared bounds"),
+    "NaN summand": (lambda reply: reply | {"sum.probabilities": reply["sum.probabilities"] * np.nan}, "bounds"),
     "summand too large": (lambda reply: reply | {"sum.probabilities": reply["sum.probabilities"] + 1}, "0 to 1"),
     "summand negative": (lambda reply: reply | {"sum.probabilities": -reply["sum.probabilities"]}, "0 to 1"),
     "counts twice": (lambda reply: reply | {"sum.count": np.full((), 2, np.float32)}, "'count'"),
@@ -167,7 +167,9 @@ def test_an_enrolment_of_another_shape_is_an_absence(tables):
     table = tables(wrap=wrap)
     outcome, release, _ = table.run(None, table.settings(rule="class_competence"))
     assert release.present == ("Ada",)
-    assert {absence.party: absence.kind for absence in outcome.log.absent} == dict.fromkeys(("Bo", "Cy", "Di"), "invalid")
+    assert {absence.party: absence.kind for absence in outcome.log.absent} == dict.fromkeys(
+        ("Bo", "Cy", "Di"), "invalid"
+    )
     assert all("class_totals" in absence.reason for absence in outcome.log.absent)
     np.testing.assert_array_equal(release.sums["class_totals"], table.sides["Ada"].party.facts.class_counts)
 
@@ -377,8 +379,9 @@ class Picky(Plain):
     name = "picky"
 
     def coordinator_step(self, phase, state, replies, context):
-        return None, Release(tuple(list(replies)[:2]), answers=tuple(r.body["answer"] for r in list(replies.values())[:2]),
-                             outputs=("logits", "logits"))  # fmt: skip
+        first = list(replies.values())[:2]
+        answers = tuple(reply.body["answer"] for reply in first)
+        return None, Release(tuple(list(replies)[:2]), answers=answers, outputs=("logits", "logits"))
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,19 @@ def test_remembering_many_rounds_stays_cheap():
     assert time.perf_counter() - started < 0.2, "a look at each remembered round would take seconds"
 
 
+def test_a_flood_of_open_rounds_is_refused(monkeypatch):
+    monkeypatch.setattr(module, "MAX_OPEN_ROUNDS", 3)
+    runtime = PartyRuntime()
+    for number in range(3):
+        runtime.begin(str(number), 30.0, None, stays=True)
+    with pytest.raises(Refused, match="3 rounds are open here already"):
+        runtime.begin("3", 30.0, None, stays=True)
+    runtime.begin("4", 30.0, None, stays=False)
+    runtime.end("0")
+    runtime.begin("3", 30.0, None, stays=True)
+    runtime.stop()
+
+
 def test_after_stop_nothing_is_kept_or_taken():
     runtime = PartyRuntime()
     runtime.begin("one", 30.0, None, stays=True)

@@ -119,7 +119,9 @@ def test_an_error_reply_is_what_flower_itself_sends():
         _ = reply.content
 
 
-@pytest.mark.parametrize("make", [request, lambda: Message(encode(BODY), reply_to=request()), lambda: error_reply(request(), "why")])
+@pytest.mark.parametrize(
+    "make", [request, lambda: Message(encode(BODY), reply_to=request()), lambda: error_reply(request(), "why")]
+)
 def test_protobuf_changes_nothing(make):
     message = make()
     same = through_protobuf(message)
@@ -147,7 +149,8 @@ def test_the_public_interface_is_enough_to_drive_it(grid):
     flower: Grid = grid
     assert [node.node_id for node in flower.get_nodes()] == nodes == flower.get_node_ids()
     messages = [
-        flower.create_message(encode({"queries": np.full((2, 3), node - 1.0)}), "query.answer", node, "g") for node in nodes
+        flower.create_message(encode({"queries": np.full((2, 3), node - 1.0)}), "query.answer", node, "g")
+        for node in nodes
     ]
     replies = {reply.metadata.src_node_id: reply for reply in flower.send_and_receive(messages, timeout=5.0)}
     assert set(replies) == set(nodes)
@@ -156,7 +159,9 @@ def test_the_public_interface_is_enough_to_drive_it(grid):
     assert not grid._open
     assert not grid._replies
 
-    ids = list(flower.push_messages([flower.create_message(encode({"queries": np.ones((1, 3))}), "query.answer", 1, "g")]))
+    ids = list(
+        flower.push_messages([flower.create_message(encode({"queries": np.ones((1, 3))}), "query.answer", 1, "g")])
+    )
     end = time.monotonic() + 5
     while not (pulled := list(flower.pull_messages(ids))) and time.monotonic() < end:
         time.sleep(0.005)

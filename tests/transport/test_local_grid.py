@@ -7,6 +7,7 @@ import textwrap
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -215,7 +216,7 @@ def test_close_fails_what_is_under_way_at_once(grids, gate):
 
 
 def test_a_party_that_left_is_answered_for(grids, gate):
-    grid, (node, other) = grids(lambda phase, body: gate(phase, body) if body["n"] == 0 else echo(phase, body), echo)
+    grid, (other, node) = grids(echo, lambda phase, body: gate(phase, body) if body["n"] == 0 else echo(phase, body))
     first = grid.push_messages(messages(grid, [node], n=0))
     assert until(lambda: gate.entered == 1)
     waiting = grid.push_messages(messages(grid, [node], n=1))
@@ -278,7 +279,9 @@ def test_two_federations_over_the_same_parties_live_side_by_side():
         def ask(federation, seed):
             found[federation, seed] = federation.ask(queries(4, seed))
 
-        threads = [threading.Thread(target=ask, args=(federation, seed)) for federation in (one, other) for seed in range(5)]
+        threads = [
+            threading.Thread(target=ask, args=(federation, seed)) for federation in (one, other) for seed in range(5)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -321,7 +324,7 @@ def test_closing_ends_a_round_under_way_with_absences():
 def run(code, **environment):
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],
-        env=os.environ | {"PYTHONPATH": os.getcwd()} | environment,
+        env=os.environ | {"PYTHONPATH": str(Path.cwd())} | environment,
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
@@ -332,7 +335,8 @@ def test_the_interpreter_ends_at_once_with_a_party_hung():
         import atexit, time
         from tests.harness import linear_party, queries, CLASSES, SHAPE
         import fi_workbench as fi
-        hung = fi.Party.from_callable(lambda x: time.sleep(60), name="Hung", classes=CLASSES, input_shape=SHAPE, probe=False)
+        hung = fi.Party.from_callable(
+            lambda x: time.sleep(60), name="Hung", classes=CLASSES, input_shape=SHAPE, probe=False)
         federation = fi.Federation([linear_party("Ada"), hung], history=None, deadline_seconds=0.3)
         record = federation.ask(queries())
         assert [one.kind for one in record.absent] == ["late"], record.absent

@@ -29,7 +29,8 @@ ARRAYS = [
 ]  # fmt: skip
 
 VALUES = [
-    True, False, 0, 1, -1, 2**62, -(2**63), 2**63 - 1, 0.0, -0.0, 1e300, float("inf"), "", "ä€𝄞\n\x00", b"", bytes(range(256)),
+    True, False, 0, 1, -1, 2**62, -(2**63), 2**63 - 1, 0.0, -0.0, 1e300, float("inf"), "", "ä€𝄞\n\x00", b"",
+    bytes(range(256)),
     [1, 2], [1.0, 2.0], ["a", ""], [b"", b"\xff"], [True, False], [],
 ]  # fmt: skip
 
