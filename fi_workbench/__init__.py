@@ -9,10 +9,14 @@ Everything in the app can be done headless; names are looked up when first used,
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+# What goes wrong is in the records; nothing is printed into a notebook unless its author turns logging on.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 _HOMES = {
     "aggregation": ("LocalView", "Rule", "aggregate", "aggregation_rule", "rules", "sum_rule"),

@@ -28,7 +28,7 @@ class TorchModel:
     Parameters
     ----------
     module : torch.nn.Module
-        Not copied; moved to ``device`` here.
+        Not copied; moved to ``device`` here. Its parameters may change after, its submodules may not.
     device : str
         See :func:`choose_device`.
     batch_size : int
@@ -53,6 +53,7 @@ class TorchModel:
             raise InvalidParty(f"batch_size must be a whole number from 1, not {batch_size!r}.")
         self.device = choose_device(device)
         self.module = module.to(self.device)
+        self._parts = tuple(module.modules())  # once: to walk a small model takes as long as to ask it
         self.batch_size = batch_size
         self.one_thread = one_thread
         floating = (parameter.dtype for parameter in module.parameters() if parameter.is_floating_point())
@@ -69,7 +70,7 @@ class TorchModel:
             The module does not return one tensor.
         """
         slices = range(0, len(queries), self.batch_size)
-        with self._lock, _evaluating(self.module), torch.inference_mode():
+        with self._lock, _evaluating(self._parts), torch.inference_mode():
             return np.concatenate([self._answer(queries[start : start + self.batch_size]) for start in slices])
 
     def _answer(self, queries: Queries) -> NDArray[np.floating[Any]]:
@@ -106,9 +107,9 @@ def choose_device(device: str = "auto") -> torch.device:
 
 
 @contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
+def _evaluating(parts: tuple[nn.Module, ...]) -> Iterator[None]:
     """Evaluation mode inside; after, each submodule is in the mode it was in (its owner may be training it)."""
-    training = [part for part in module.modules() if part.training]
+    training = [part for part in parts if part.training]
     for part in training:
         part.training = False
     try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +21,9 @@ from fi_workbench.session.history import History
 COLOURS = ("#0072B2", "#E69F00", "#56B4E9", "#D55E00", "#009E73", "#CC79A7", "#F0E442", "#7A7A7A")
 """Okabe and Ito's colours in the workbench's order; from the ninth party on they come again, hatched."""
 
+LINES = ("#0072B2", "#C68905", "#3D9DD1", "#D55E00", "#009E73", "#CC79A7", "#6B6400", "#7A7A7A")
+"""The same for lines and words, each with at least 3:1 against white."""
+
 TEXT, MUTED, HAIRLINE = "#212121", "#6B6B6B", "#E0E0E0"
 
 TEMPLATE = go.layout.Template(
@@ -31,11 +33,18 @@ TEMPLATE = go.layout.Template(
         colorway=COLOURS,
         paper_bgcolor="white",
         plot_bgcolor="white",
-        margin={"l": 64, "r": 128, "t": 64, "b": 48},
+        margin={"l": 64, "r": 160, "t": 64, "b": 64},
         showlegend=False,
         hoverlabel={"font": {"size": 11}},
-        xaxis={"showgrid": False, "zeroline": False, "linecolor": MUTED, "ticks": "outside", "tickcolor": MUTED},
-        yaxis={"gridcolor": HAIRLINE, "zeroline": False, "linecolor": "white"},
+        xaxis={
+            "title": {"font": {"size": 13}},
+            "showgrid": False,
+            "zeroline": False,
+            "linecolor": MUTED,
+            "ticks": "outside",
+            "tickcolor": MUTED,
+        },
+        yaxis={"title": {"font": {"size": 13}}, "gridcolor": HAIRLINE, "zeroline": False, "linecolor": "white"},
     )
 )
 
@@ -73,14 +82,16 @@ def accuracy_figure(history: History, *, window: int = 20) -> go.Figure:
         series[f"best party, {best}"] = own[best]
         series["oracle"] = pd.Series([entry.get("oracle_accuracy") for entry in rounds], index=numbers, dtype=float)
     figure = go.Figure(layout={"template": TEMPLATE, "title": "Accuracy over rounds"})
+    ends: list[tuple[float, str, str]] = []
     for (name, values), dash in zip(series.items(), ("solid", "dash", "dot"), strict=False):
         mean = values.astype(float).rolling(window, min_periods=1).mean()
         width = 2.5 if dash == "solid" else 1.5
         figure.add_scatter(
             x=numbers, y=mean, name=name, mode="lines", line={"color": TEXT, "dash": dash, "width": width}
         )
-        _label(figure, numbers[-1], mean.iloc[-1], f"{name} {100 * mean.iloc[-1]:.3g} %", TEXT)
-    figure.update_xaxes(title=f"round (each point: mean of up to {window})")
+        ends.append((float(mean.iloc[-1]), f"{name} {100 * mean.iloc[-1]:.3g} %", TEXT))
+    _label_ends(figure, ends, 1.02)
+    figure.update_xaxes(title=f"round (each point: mean of up to {window})", range=_from_to(numbers))
     figure.update_yaxes(title="accuracy", tickformat=".0%", range=[0, 1.02])
     return figure
 
@@ -107,17 +118,20 @@ def contribution_figure(history: History, *, window: int = 20) -> go.Figure:
     shares = pd.DataFrame(rows, index=numbers).rolling(window, min_periods=1).mean()
     methods = sorted({entry["contribution"].replace("_", " ") for entry in rounds})
     figure = go.Figure(layout={"template": TEMPLATE, "title": f"Contribution by {', '.join(methods)}"})
+    ends: list[tuple[float, str, str]] = []
     for number, party in enumerate(shares.columns):
-        values, colour = shares[party], COLOURS[number % len(COLOURS)]
+        values, colour = shares[party], LINES[number % len(LINES)]
         dash = "solid" if number < len(COLOURS) else "dash"
         line = {"color": colour, "width": 2, "dash": dash}
         figure.add_scatter(x=numbers, y=values, name=str(party), mode="lines", line=line)
         known = values.dropna()
         if len(shares.columns) <= DIRECT_LABELS and len(known):
-            _label(figure, known.index[-1], known.iloc[-1], f"{party} {100 * known.iloc[-1]:.3g} %", colour)
+            ends.append((float(known.iloc[-1]), f"{party} {100 * known.iloc[-1]:.3g} %", colour))
+    top = 1.1 * max(float(shares.to_numpy(na_value=0.0).max()), 0.05)
+    _label_ends(figure, ends, top)
     figure.update_layout(showlegend=len(shares.columns) > DIRECT_LABELS)
-    figure.update_xaxes(title=f"round (each point: mean of up to {window})")
-    figure.update_yaxes(title="share of the contribution", tickformat=".0%", rangemode="tozero")
+    figure.update_xaxes(title=f"round (each point: mean of up to {window})", range=_from_to(numbers))
+    figure.update_yaxes(title="share of the contribution", tickformat=".0%", range=[0, top])
     return figure
 
 
@@ -156,7 +170,7 @@ def partition_figure(class_counts: Mapping[str, ArrayLike], classes: Sequence[st
             },
             name=party,
         )
-        _label(figure, 1.0, len(parties) - 0.75 - number, f"{int(row.sum())} samples", MUTED, xref="paper")
+        _label(figure, 1.0, len(parties) - 0.75 - number, f"{int(row.sum())} samples", MUTED)
     places = [len(parties) - 0.6 - number for number in range(len(parties))]
     figure.update_layout(barmode="overlay", height=96 + 48 * len(parties))
     figure.update_xaxes(title="class", type="category")
@@ -199,8 +213,20 @@ def _png(figure: go.Figure) -> bytes:
     return content
 
 
-def _label(figure: go.Figure, x: Any, y: float, text: str, colour: str, xref: str = "x") -> None:
-    """Words at the right end of a series."""
-    figure.add_annotation(
-        x=x, y=y, xref=xref, text=text, showarrow=False, xanchor="left", xshift=8, font={"size": 11, "color": colour}
-    )
+def _label_ends(figure: go.Figure, ends: Sequence[tuple[float, str, str]], top: float) -> None:
+    """Words in their colours at the right ends of series, moved apart where two would meet."""
+    place = -1.0
+    for y, text, colour in sorted(ends):
+        place = max(y, place + 0.05 * top)
+        _label(figure, 1.0, place, text, colour)
+
+
+def _from_to(numbers: Sequence[int]) -> list[int]:
+    """Ends of the axis of rounds: the labels stand outside of it."""
+    return [numbers[0], max(numbers[-1], numbers[0] + 1)]
+
+
+def _label(figure: go.Figure, x: float, y: float, text: str, colour: str) -> None:
+    """Words to the right of the plot; ``x`` is 1 at its edge."""
+    font = {"size": 11, "color": colour}
+    figure.add_annotation(x=x, y=y, xref="paper", text=text, showarrow=False, xanchor="left", xshift=8, font=font)

@@ -47,7 +47,8 @@ class FlowerLink:
         self, phase: str, messages: Mapping[str, Body], *, round_id: str, seconds: float, cancelled: threading.Event
     ) -> Iterator[Sent | Reply | Absence]:
         """One message to each party; one reply or absence for each, as they come."""
-        records = {id(body): encode(body) for body in messages.values()}  # a body shared by all is encoded once
+        bodies = {id(body): body for body in messages.values()}  # one that all share is encoded once
+        records = {key: encode(body) for key, body in bodies.items()}
         sizes = {key: size(record) for key, record in records.items()}
         started = time.monotonic()
         sent = {

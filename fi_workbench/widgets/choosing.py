@@ -38,7 +38,7 @@ def in_force(federation: Federation, choice: Choice) -> Federation:
 def refusal(federation: Federation, choice: Choice, error: FederationError) -> Notice:
     """What does not fit, that the former settings stay in force, and ways out that were tried."""
     now = Choice.of(federation)
-    ways = []
+    ways: list[Way] = []
     for way in _ways(choice, now, error):
         if len(ways) == MOST_WAYS:
             break
@@ -89,3 +89,16 @@ def _ways(choice: Choice, now: Choice, error: FederationError) -> Iterator[Way]:
     for name, _ in carriers():
         if name != choice.mechanism:
             yield Way(f"Use {title(name).lower()} as mechanism", choice.with_(mechanism=name))
+
+
+def difference(before: Choice, after: Choice) -> str:
+    """What a choice changes, for the log."""
+    for name in ("rule", "mechanism", "contribution"):
+        if getattr(before, name) != getattr(after, name):
+            return f"{name.capitalize()}: {title(getattr(after, name)).lower()}, from the next round on."
+    for name in ("rule", "mechanism", "contribution"):
+        options = getattr(after, f"{name}_options")
+        if getattr(before, f"{name}_options") != options:
+            listed = ", ".join(f"{key} {value}" for key, value in options.items()) or "as by default"
+            return f"Options of the {name}: {listed}, from the next round on."
+    return f"Deadline: {after.deadline_seconds:g} s, from the next round on."

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from fi_workbench.core.errors import FederationError, InvalidParty
+from fi_workbench.core.errors import FederationError, InvalidOption, InvalidParty
 from fi_workbench.core.progress import OnProgress
 from fi_workbench.parties import Party
 from fi_workbench.session.demo import Demo
 from fi_workbench.session.federation import Federation
+from fi_workbench.session.settings import Settings
 from fi_workbench.widgets.driver import Driver
 from fi_workbench.widgets.jobs import Jobs
-from fi_workbench.widgets.state import Member, Notice, WorkbenchState
+from fi_workbench.widgets.members import Member
+from fi_workbench.widgets.state import Choice, Notice, WorkbenchState
 from fi_workbench.widgets.wording import spelled
 
 
@@ -88,15 +91,16 @@ class Cohort:
         )
 
     def load(self, given: dict[str, Any]) -> None:
-        """Work on the federation that saved settings describe."""
+        """Set it as saved settings say: the same parties where they are here, else the ones that are made from it."""
+        if isinstance(given, dict) and self._is_here(given):
+            self._set_as(given)
+            return
         status = self._state.status
         n_steps = len(given.get("parties") or [1]) if isinstance(given, dict) else 1
 
         def work(report: OnProgress) -> Federation:
             if not isinstance(given, dict) or not isinstance(given.get("settings"), dict):
-                raise FederationError("This file holds no settings of a federation.")
-            if given.get("demo") is None and self._state.federation is not None:  # parties that only this kernel has
-                return Federation.from_dict(given, parties=[one.party for one in self._state.members])
+                raise InvalidOption("This file holds no settings of a federation.")
             return Federation.from_dict(given, on_progress=report)
 
         kept = "The federation that was there stays." if self._state.federation else ""
@@ -105,6 +109,35 @@ class Cohort:
         self._jobs.start(
             "Loading settings", work, self._driver.take, n_steps=n_steps, kept=kept, ended=lambda: self._back_to(status)
         )
+
+    def _is_here(self, given: dict[str, Any]) -> bool:
+        """Whether the parties that settings name are on the list, made of the same."""
+        federation, names = self._state.federation, given.get("parties")
+        if federation is None or not isinstance(names, list) or not names:
+            return False
+        demo = federation.made_from
+        same = given.get("demo") == (None if demo is None else json.loads(json.dumps(demo.to_dict())))
+        return same and {one.party.name for one in self._state.members}.issuperset(map(str, names))
+
+    def _set_as(self, given: dict[str, Any]) -> None:
+        """Take over settings and who is asked; budgets, keys and history go on."""
+        members = tuple(replace(one, enabled=one.party.name in given["parties"]) for one in self._state.members)
+        with self._driver.lock:
+            federation = self._state.federation
+            if federation is None:
+                return
+            try:
+                settings = Settings.from_dict(given["settings"])
+                fields = {name: getattr(settings, name) for name in Settings.__dataclass_fields__}
+                asked = [one.party for one in members if one.enabled]
+                changed = federation.with_(**fields, parties=asked)
+            except (FederationError, KeyError, TypeError) as error:
+                self._refuse(f"These settings were not loaded: {error} The former ones stay.")
+                return
+            self._driver.bring_in(changed, members)
+            self._state.chosen = Choice.of(changed)
+        self._state.notice = None
+        self._state.tell("Settings loaded, from the next round on.")
 
     def deal_again(self, alpha: float) -> None:
         """Deal the training data anew with another skew and train all demo parties on their new shares."""
@@ -164,6 +197,10 @@ class Cohort:
             if federation is None:
                 return False
             asked = [one.party for one in members if one.enabled]
+            if not asked:
+                last = " and ".join(party.name for party in federation.parties)
+                return self._refuse(f"Somebody must be asked: {last} stays. Add or ask another party first.")
+            self._keep_policies(federation, members)
             try:
                 changed = federation.with_(parties=asked, made_from=demo or federation.made_from)
             except FederationError as error:
@@ -173,6 +210,14 @@ class Cohort:
         self._state.notice = None
         self._state.tell(done)
         return True
+
+    def _keep_policies(self, federation: Federation, members: tuple[Member, ...]) -> None:
+        """A party that was renamed or trained anew agrees to what it agreed to before."""
+        before = {one.number: one.party for one in self._state.members}
+        for one in members:
+            old = before.get(one.number, one.party)
+            if old is not one.party:
+                federation.runtime.side(one.party, federation.runtime.side(old).policy)
 
     def _let_go(self, federation: Federation, members: tuple[Member, ...]) -> None:
         """Retire what this workbench made and replaced a change ago: no round under way asks it any more."""

@@ -71,7 +71,8 @@ class ComparePage(Page):
         self.classes, self.queries = TableView(title="By class"), TableView(title="Where they differ")
         self.look = button("Look at these queries", "Opens them under Queries", "fi-compare-look", self._look)
         self._results = column(
-            named(ipywidgets.Box((self.classes, column(self.queries, self.look))), "fi-tables"), css="fi-compare-results"
+            named(ipywidgets.Box((self.classes, column(self.queries, self.look))), "fi-tables"),
+            css="fi-compare-results",
         )
         shown(self._results, False)
         pair = named(ipywidgets.Box(tuple(picker.box for picker in self.pickers)), "fi-grid")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fi_workbench.widgets.cohort import Cohort
 from fi_workbench.widgets.driver import Driver
 from fi_workbench.widgets.jobs import Jobs
+from fi_workbench.widgets.party_log import PartyLog
 from fi_workbench.widgets.state import WorkbenchState
 
 
@@ -23,24 +24,29 @@ class Desk:
         Runs what takes long.
     cohort : Cohort
         Changes the parties.
+    party_log : PartyLog
+        Passes on what the parties of this kernel log.
     """
 
     state: WorkbenchState
     driver: Driver
     jobs: Jobs
     cohort: Cohort
+    party_log: PartyLog
 
     @classmethod
     def new(cls, *, simulation: bool = True) -> Desk:
         """An empty one."""
         state = WorkbenchState(simulation=simulation)
-        driver, jobs = Driver(state), Jobs(state)
-        return cls(state, driver, jobs, Cohort(state, driver, jobs))
+        driver, jobs, party_log = Driver(state), Jobs(state), PartyLog(state)
+        party_log.listen()
+        return cls(state, driver, jobs, Cohort(state, driver, jobs), party_log)
 
     def close(self) -> None:
         """Stop all that is under way; returns at once."""
         self.jobs.give_up()
         self.driver.stop()
+        self.party_log.close()
 
     def wait(self, seconds: float) -> bool:
         """Wait for the threads of what was stopped; whether all have ended."""

@@ -17,11 +17,14 @@ from fi_workbench.core.errors import FederationError, NoAnswer
 from fi_workbench.core.records import Question, RoundRecord
 from fi_workbench.protocol.engine import PartyEvent
 from fi_workbench.session.federation import Federation
+from fi_workbench.widgets.absences import Absences, nothing_to_ask
 from fi_workbench.widgets.batches import Batches
-from fi_workbench.widgets.choosing import in_force, refusal
+from fi_workbench.widgets.choosing import difference, in_force, refusal
 from fi_workbench.widgets.following import Following
 from fi_workbench.widgets.frames import Frame
-from fi_workbench.widgets.state import Choice, Member, Notice, WorkbenchState
+from fi_workbench.widgets.members import Member, members_of
+from fi_workbench.widgets.state import Choice, Notice, WorkbenchState
+from fi_workbench.widgets.stream import Stream, wait_for
 from fi_workbench.widgets.wording import title
 
 FRAME_SECONDS = 0.05
@@ -29,15 +32,6 @@ FRAME_SECONDS = 0.05
 
 PATIENCE_SECONDS = 0.5
 """After so long, a party that has not answered yet is shown as awaited."""
-
-
-class _Stream:
-    """One run from its start to its pause or stop, with its two threads."""
-
-    def __init__(self) -> None:
-        self.stop, self.ended = threading.Event(), threading.Event()
-        self.in_round: tuple[float, Federation, set[str]] | None = None
-        self.threads: tuple[threading.Thread, ...] = ()
 
 
 class Driver:
@@ -53,11 +47,11 @@ class Driver:
         self.following: Following | None = None
         self._batches: Batches | None = None
         self.lock = threading.RLock()
-        self._stream: _Stream | None = None
-        self._old: list[_Stream] = []  # streams that may not have ended yet
+        self._stream: Stream | None = None
+        self._old: list[Stream] = []  # streams that may not have ended yet
         self._wake = threading.Event()  # something changed while the thread waits for its next round
         self._goes_on = False
-        self._missing: dict[str, str] = {}
+        self._absences = Absences(state)
         state.observe(self._chosen, "chosen")
         state.observe(lambda _change: self._wake.set(), ["rate", "batch_size"])
         state.observe(lambda _change: self._begin_counts(), "window")
@@ -117,7 +111,7 @@ class Driver:
                 self.following.adopt(members)
             self.state.members = members
             self.state.federation = federation
-            self._missing.clear()
+            self._absences.forget()
         self._publish()
 
     # run, pause, stop
@@ -126,23 +120,18 @@ class Driver:
         """Ask round after round, or ``n_rounds`` of them; begins anew after a stop, goes on after a pause."""
         with self.lock:
             if not self.can_ask:
-                self.state.notice = _nothing_to_ask(self.state.federation)
+                self.state.notice = nothing_to_ask(self.state.federation)
                 return
             if self.state.status == "stopped" and n_rounds is None:
                 self._begin_counts()
             self._goes_on = True
             self.state.status = "running"
-            if self._stream is None:
-                stream = self._stream = _Stream()
-                self._old = [old for old in self._old if not old.ended.is_set()] + [stream]
-                stream.threads = (
-                    threading.Thread(
-                        target=self._work, args=(n_rounds, stream), name="fi-workbench-rounds", daemon=True
-                    ),
-                    threading.Thread(target=self._watch, args=(stream,), name="fi-workbench-watch", daemon=True),
-                )
-                for thread in stream.threads:
-                    thread.start()
+            if self._stream is not None:  # it has not come to its pause yet
+                self._stream.left = n_rounds
+                return
+            self._stream = Stream(n_rounds)
+            self._old = [old for old in self._old if not old.ended.is_set()] + [self._stream]
+            self._stream.start(self._work, self._watch)
 
     def pause(self) -> None:
         """Finish the round under way and wait."""
@@ -172,54 +161,48 @@ class Driver:
 
     def wait(self, seconds: float) -> bool:
         """Wait until no thread of a paused or stopped workbench is left; whether that is so."""
-        end = time.monotonic() + seconds
-        threads = [thread for stream in self._old for thread in stream.threads]
-        for thread in threads:
-            if thread is not threading.current_thread():
-                thread.join(max(end - time.monotonic(), 0.0))
-        return not any(thread.is_alive() for thread in threads)
+        return wait_for(self._old, seconds)
 
     # the threads
 
-    def _work(self, n_rounds: int | None, stream: _Stream) -> None:
+    def _work(self, stream: Stream) -> None:
         try:
-            self._rounds(n_rounds, stream)
+            self._rounds(stream)
             self._publish(stream)
         finally:
             stream.ended.set()
 
-    def _rounds(self, n_rounds: int | None, stream: _Stream) -> None:
-        n_done, due, shown = 0, time.monotonic(), 0.0
-        while self._shall_go_on(stream, enough=n_done == n_rounds):
+    def _rounds(self, stream: Stream) -> None:
+        due, shown = time.monotonic(), 0.0
+        while self._shall_go_on(stream):
             self._wake.clear()
             try:
                 self._one_round(stream)
             except Exception as error:  # noqa: BLE001 (a rule or a contribution method may be a stranger's plug-in)
                 self._failed(error, stream)
                 return
-            n_done += 1
-            now = time.monotonic()
-            rate = self.state.rate
-            if now - shown >= FRAME_SECONDS or (rate is not None and rate * FRAME_SECONDS <= 1):
+            now, rate, last = time.monotonic(), self.state.rate, stream.left == 0
+            if last or now - shown >= FRAME_SECONDS or (rate is not None and rate * FRAME_SECONDS <= 1):
                 self._publish(stream)
                 shown = now
-            if rate is not None and n_done != n_rounds and self._goes_on:
+            if rate is not None and not last and self._goes_on:
                 due = min(max(due, now - 1.0 / rate) + 1.0 / rate, now + 1.0 / rate)  # catch up one round at most
                 self._wake.wait(max(due - now, 0.0))
 
-    def _shall_go_on(self, stream: _Stream, *, enough: bool) -> bool:
+    def _shall_go_on(self, stream: Stream) -> bool:
         with self.lock:
             if stream.stop.is_set():
                 return False
-            if enough or not self._goes_on:
+            if stream.left == 0 or not self._goes_on:
                 self._stream = None
                 self._goes_on = False
                 if self.state.status == "running":
                     self.state.status = "paused"
                 return False
+            stream.left = None if stream.left is None else stream.left - 1
             return True
 
-    def _one_round(self, stream: _Stream) -> None:
+    def _one_round(self, stream: Stream) -> None:
         federation, batches = self.state.federation, self._batches
         if federation is None or batches is None:
             raise FederationError("The federation was taken away.")
@@ -245,27 +228,9 @@ class Driver:
         with self.lock:
             if self.following is not None:
                 self.following.book(record, question)
-        for absence in record.absent:
-            if self._missing.get(absence.party) != absence.kind:
-                text = f"Round {record.round}: {absence.party} is {absence.kind}: {absence.reason}"
-                self.state.tell(text, "warning")
-        absent = {absence.party: absence.kind for absence in record.absent}
-        for party in self._missing.keys() - absent.keys():
-            if party in record.present:
-                self.state.tell(f"Round {record.round}: {party} answers again.")
-        self._missing = absent
-        silent = self.state.notice is not None and self.state.notice.level == "warning"
-        if not record.present:
-            reasons = "; ".join(f"{one.party}: {one.reason}" for one in record.absent[:3])
-            self.state.notice = Notice(
-                "warning",
-                f"Nobody answered round {record.round}. {reasons} The stream goes on and asks them again; "
-                "earlier rounds are kept.",
-            )
-        elif silent:
-            self.state.notice = None
+        self._absences.heard(record)
 
-    def _failed(self, error: Exception, stream: _Stream) -> None:
+    def _failed(self, error: Exception, stream: Stream) -> None:
         why = str(error) if isinstance(error, FederationError) else f"{type(error).__name__}: {error}"
         text = (
             f"A round under {title(self.state.chosen.rule).lower()} failed: {why} "
@@ -280,7 +245,7 @@ class Driver:
         self.state.tell(text, "error")
         self.state.notice = Notice("error", text)
 
-    def _watch(self, stream: _Stream) -> None:
+    def _watch(self, stream: Stream) -> None:
         """While a round takes long, show who has not answered yet."""
         while not stream.ended.wait(PATIENCE_SECONDS):
             current = stream.in_round
@@ -292,7 +257,7 @@ class Driver:
                 late = [party.name for party in federation.parties if party.name not in heard]
                 self._publish(stream, dict.fromkeys(late, f"no answer for {waited:.0f} s yet"))
 
-    def _publish(self, stream: _Stream | None = None, waiting: dict[str, str] | None = None) -> None:
+    def _publish(self, stream: Stream | None = None, waiting: dict[str, str] | None = None) -> None:
         with self.lock:
             if self.following is None or (stream is not None and stream.stop.is_set()):
                 return
@@ -307,7 +272,7 @@ class Driver:
             if federation is None:
                 return
             self.following = Following(self.state.members, len(federation.classes), self.state.window)
-            self._missing = {}
+            self._absences.forget()
             frame: Frame = self.following.frame()
         self.state.frame = frame
 
@@ -331,40 +296,5 @@ class Driver:
             if self.state.status == "refused":
                 self.state.status = "paused" if self.following and self.following.n_rounds else "ready"
             if changed is not federation:
-                self.state.tell(_difference(Choice.of(federation), choice))
+                self.state.tell(difference(Choice.of(federation), choice))
                 self.state.federation = changed
-
-
-def members_of(federation: Federation) -> tuple[Member, ...]:
-    """The federation's parties as a list, coloured by their place in the demo that made them."""
-    demo = federation.made_from
-    places = {} if demo is None else {name: place for place, name in enumerate(demo.party_names)}
-    members, free = [], len(places)
-    for party in federation.parties:
-        number = places.get(party.name) if party.made_here else None
-        if number is None:
-            number, free = free, free + 1
-        members.append(Member(party, number))
-    return tuple(members)
-
-
-def _difference(before: Choice, after: Choice) -> str:
-    for name in ("rule", "mechanism", "contribution"):
-        if getattr(before, name) != getattr(after, name):
-            return f"{name.capitalize()}: {title(getattr(after, name)).lower()}, from the next round on."
-    for name in ("rule", "mechanism", "contribution"):
-        options = getattr(after, f"{name}_options")
-        if getattr(before, f"{name}_options") != options:
-            listed = ", ".join(f"{key} {value}" for key, value in options.items()) or "as by default"
-            return f"Options of the {name}: {listed}, from the next round on."
-    return f"Deadline: {after.deadline_seconds:g} s, from the next round on."
-
-
-def _nothing_to_ask(federation: Federation | None) -> Notice:
-    if federation is None:
-        return Notice("error", "There is no federation to ask yet. Make one first.")
-    return Notice(
-        "error",
-        "There is nothing to ask: this federation came without a data set. Make the workbench with queries, and "
-        "with labels where you know the truth: fi.Workbench(federation, queries=..., labels=...).",
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import tempfile
 import time
@@ -14,7 +15,7 @@ import ipywidgets
 from fi_workbench.core.errors import FederationError
 from fi_workbench.widgets.page import Page
 from fi_workbench.widgets.parts import column, hint, named, row
-from fi_workbench.widgets.saving import SaveButton
+from fi_workbench.widgets.saving import LoadButton, SaveButton
 from fi_workbench.widgets.state import Notice
 
 _KINDS = {
@@ -40,7 +41,7 @@ class ExportPage(Page):
         )
         self.figures = tuple(
             self._button(
-                f"{words} ({ending[1:].upper()})", f"{words} as a figure", lambda n=name, e=ending: self.figure(n, e)
+                f"{words} ({ending[1:].upper()})", f"{words} as a figure", functools.partial(self.figure, name, ending)
             )
             for ending in (".html", ".png")
             for words, name in (
@@ -50,12 +51,9 @@ class ExportPage(Page):
             )
         )
         self.upload = named(
-            ipywidgets.FileUpload(
-                accept=".json", multiple=False, description="Load settings", tooltip="Takes a settings file saved here"
-            ),
+            LoadButton("Load settings", "Takes a settings file that was saved here", ".json", self.load),
             "fi-load-settings",
         )
-        self.upload.observe(lambda _change: self._uploaded(), "value")
         return (
             _group("History", row(self.csv, self.lines),
                    "Every round that this federation has answered, in this workbench and elsewhere."),
@@ -94,9 +92,11 @@ class ExportPage(Page):
             if self._state.federation is None:
                 raise FederationError("There is no federation yet.")
             drawn = {
-                one.party.name: one.party.facts.class_counts
+                one.party.name: counts
                 for one in self._state.enabled
-                if one.party.made_here and self._state.simulation
+                if one.party.made_here
+                and self._state.simulation
+                and (counts := one.party.facts.class_counts) is not None
             }
             figure = report.partition_figure(drawn, self._state.federation.classes)
         else:
@@ -116,11 +116,6 @@ class ExportPage(Page):
             self._tell(f"This file was not loaded: it is no JSON ({error}). Choose a file that Settings (JSON) saved.")
             return
         self._desk.cohort.load(given)
-
-    def _uploaded(self) -> None:
-        files, self.upload.value = self.upload.value, ()
-        if files:
-            self.load(bytes(files[0]["content"]))
 
     def _history(self) -> Any:
         if self._state.federation is None or not len(self._state.federation.history):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fi_workbench.core.records import Question, RoundRecord
 from fi_workbench.session.quality import Gain, RunningTally, Tally
 from fi_workbench.widgets.frames import Frame, PartyLine
-from fi_workbench.widgets.state import Member
+from fi_workbench.widgets.members import Member
 
 POINTS = 500
 """Rounds that the lines go back."""
@@ -68,10 +68,10 @@ class Following:
         numbers = self._numbers(record)
         shares = record.contributions
         self._shares.append({number: None if shares is None else float(shares[k]) for k, number in enumerate(numbers)})
+        by_name = dict(zip(record.parties, numbers, strict=True))
         self._latencies.append(
-            {number: record.latency_seconds[name]
-             for name, number in zip(record.parties, numbers, strict=True) if name in record.latency_seconds}
-        )  # fmt: skip
+            {by_name[name]: seconds for name, seconds in record.latency_seconds.items() if name in record.present}
+        )
         cost = record.cost
         for name in ("messages_out", "messages_in", "bytes_out", "bytes_in", "seconds"):
             self._totals[name] += getattr(cost, name)
@@ -85,7 +85,19 @@ class Following:
     def frame(self, waiting: dict[str, str] | None = None) -> Frame:
         """The picture of now; ``waiting`` says of whom an answer is still awaited, and how."""
         if self._last is None:
-            return Frame(parties=tuple(PartyLine(one.party.name, one.number) for one in self._members if one.enabled))
+            awaited = waiting or {}
+            return Frame(
+                parties=tuple(
+                    PartyLine(
+                        name,
+                        one.number,
+                        status="waiting" if name in awaited else "present",
+                        reason=awaited.get(name, ""),
+                    )
+                    for one in self._members
+                    if one.enabled and (name := one.party.name)
+                )
+            )
         record, question = self._last
         recent = self._tally.recent
         accuracies = recent.party_accuracies
@@ -128,7 +140,7 @@ class Following:
             number=number,
             share=self._share(number),
             accuracy=None if np.isnan(accuracy) else float(accuracy),
-            latency_seconds=record.latency_seconds.get(name),
+            latency_seconds=None if absence is not None else record.latency_seconds.get(name),
             status=status,
             reason=reason,
             latencies=latencies,

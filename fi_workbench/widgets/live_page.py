@@ -5,10 +5,10 @@ from __future__ import annotations
 import ipywidgets
 
 from fi_workbench.widgets.frames import Frame
+from fi_workbench.widgets.members import Member
 from fi_workbench.widgets.page import Page
 from fi_workbench.widgets.parts import column, hint, named
 from fi_workbench.widgets.privacy_picker import disclosure_matrix, show_disclosure
-from fi_workbench.widgets.state import Member
 from fi_workbench.widgets.views import ClassCounts, ContributionBars, GainBars, SeriesLines
 from fi_workbench.widgets.wording import title
 
@@ -34,7 +34,7 @@ class LivePage(Page):
                     self.matrix,
                 )
             ),
-            "fi-grid",
+            "fi-pictures",
         )
         return (grid,)
 
@@ -58,6 +58,7 @@ class LivePage(Page):
         parties = frame.parties
         names, colours = [one.name for one in parties], [one.number for one in parties]
         window = f"share of the last {frame.n_window} rounds" if frame.n_window > 1 else "share of the last round"
+        window = window if frame.n_window else "no rounds yet: press Run"
         self.bars.update(
             round=frame.round,
             parties=names,

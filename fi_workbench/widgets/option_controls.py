@@ -79,12 +79,12 @@ def _slider(option: Option, limits: Between, shared: dict[str, Any]) -> ipywidge
             continuous_update=False, **shared,
         )  # fmt: skip
     if option.kind is int:
-        step = int(limits.step or 1)
+        whole_step = int(limits.step or 1)
         return ipywidgets.IntSlider(
             value=option.default,
             min=int(limits.low),
             max=int(limits.high),
-            step=step,
+            step=whole_step,
             continuous_update=False,
             **shared,
         )

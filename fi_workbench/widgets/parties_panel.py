@@ -7,9 +7,9 @@ import functools
 import ipywidgets
 
 from fi_workbench.widgets.desk import Desk
+from fi_workbench.widgets.members import Member
 from fi_workbench.widgets.parts import Quietly, button, changed, column, hint, named, row, section, shown
 from fi_workbench.widgets.party_editor import PartyEditor
-from fi_workbench.widgets.state import Member
 from fi_workbench.widgets.views import palette
 from fi_workbench.widgets.wording import escaped
 
@@ -45,7 +45,9 @@ class PartiesPanel:
             self.editor.add,
         )
         self._demo_only = column(self.skew, row(self.add))
-        self._foreign = hint("These parties were made elsewhere: their data, names and models belong to their owners.")
+        self._foreign = hint(
+            "These parties were brought by their owners; only those of a demo can be dealt and trained anew."
+        )
         self.box = section(
             "Parties", self._list, self.editor.box, self._demo_only, self._foreign, css="fi-parties-section"
         )
@@ -115,6 +117,7 @@ class PartyRow:
         self._member = member
         with self._quietly:
             self.asked.value = member.enabled
+            self.asked.tooltip = f"Whether {member.party.name} is asked"
         self._draw()
 
     def show_status(self, status: str, reason: str) -> None:

@@ -21,6 +21,7 @@ class ProgressBar:
     --------
     >>> bar = ProgressBar()
     >>> bar(Progress("training party A", 3, 30, "epochs"))
+    HBox(...)
     >>> bar.text
     'training party A: 3 of 30 epochs'
     """

@@ -6,6 +6,7 @@ import time
 
 import ipywidgets
 import numpy as np
+from numpy.typing import NDArray
 
 from fi_workbench.core.disclosure import satisfies
 from fi_workbench.core.records import Question, RoundRecord
@@ -140,7 +141,7 @@ class QueriesPage(Page):
         federation = self._state.federation
         carrier = None if federation is None else federation.settings.mechanism.carrier
         disclosed = record.answers is not None and (carrier is None or satisfies(carrier.offers, "each"))
-        answers = b""
+        answers: NDArray[np.float32] | bytes = b""
         if disclosed and record.answers is not None:
             each = np.array(record.answers[[record.parties.index(name) for name in names], query], np.float32)
             each[[name not in record.present for name in names]] = np.nan

@@ -1,4 +1,4 @@
-"""A button that makes a file when it is pressed, and the browser saves it."""
+"""A button whose file the browser saves, and one that takes a file of the reader's."""
 
 from __future__ import annotations
 
@@ -44,6 +44,25 @@ export default {
 };
 """
 
+_LOAD = """
+export default {
+  render({ model, el }) {
+    const field = document.createElement("input");
+    Object.assign(field, { type: "file", accept: model.get("accept"), hidden: true });
+    const button = document.createElement("button");
+    Object.assign(button, { type: "button", textContent: model.get("label"), title: model.get("help") });
+    button.className = "jupyter-button widget-button fi-load-button";
+    button.addEventListener("click", () => field.click());
+    field.addEventListener("change", async () => {
+      const [file] = [...field.files];
+      field.value = "";
+      if (file) model.send({ kind: "file", name: file.name }, undefined, [await file.arrayBuffer()]);
+    });
+    el.append(button, field);
+  },
+};
+"""
+
 
 class SaveButton(anywidget.AnyWidget):
     """Asks ``make()`` for a file's name, type and content when pressed.
@@ -84,3 +103,30 @@ class SaveButton(anywidget.AnyWidget):
             self.send({"kind": "file", "name": name, "type": kind}, [content])
         finally:
             self.busy = False
+
+
+class LoadButton(anywidget.AnyWidget):
+    """Hands the content of a file that the reader chose to ``take(content)``.
+
+    Parameters
+    ----------
+    label, hint : str
+    accept : str
+        Endings, as a browser takes them.
+    take : callable
+    """
+
+    _esm = _LOAD
+
+    label = traitlets.Unicode().tag(sync=True)
+    help = traitlets.Unicode().tag(sync=True)
+    accept = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, label: str, hint: str, accept: str, take: Callable[[bytes], Any]) -> None:
+        super().__init__(label=label, help=hint, accept=accept)
+        self._take = take
+        self.on_msg(lambda _widget, message, buffers: self._given(message, buffers))
+
+    def _given(self, message: dict[str, Any], buffers: list[Any]) -> None:
+        if message.get("kind") == "file" and buffers:
+            self._take(bytes(buffers[0]))

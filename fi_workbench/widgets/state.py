@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 import traitlets
 
-from fi_workbench.parties import Party
 from fi_workbench.session.federation import Federation
 from fi_workbench.widgets.frames import Frame
+from fi_workbench.widgets.members import Member
 
 STATUSES = ("empty", "preparing", "ready", "running", "paused", "stopped", "refused")
 
@@ -70,24 +70,6 @@ class Choice:
             if changes.get(method, getattr(self, method)) != getattr(self, method):
                 changes.setdefault(f"{method}_options", {})
         return replace(self, **changes)
-
-
-@dataclass(frozen=True, eq=False)
-class Member:
-    """A party on the list, asked or not.
-
-    Parameters
-    ----------
-    party : Party
-    number : int
-        Its colour everywhere; stays the same when others go.
-    enabled : bool
-        Whether it is asked.
-    """
-
-    party: Party
-    number: int
-    enabled: bool = True
 
 
 @dataclass(frozen=True)

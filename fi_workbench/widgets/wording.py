@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 
 from fi_workbench.core.disclosure import Disclosure, Need
+from fi_workbench.core.records import Absence, AbsenceKind
 from fi_workbench.session.federation import Federation
 
 _NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
@@ -17,6 +18,26 @@ _SEEN: dict[Need, str] = {
     "sum": "the sum of the answers",
     "nothing": "nothing",
 }
+
+
+_ABSENT: dict[AbsenceKind, str] = {
+    "late": "is late",
+    "raised": "raised an error",
+    "refused": "refused",
+    "invalid": "gave an invalid answer",
+    "cancelled": "was not waited for",
+    "unreachable": "cannot be reached",
+    "excluded": "is left out",
+}
+
+
+def absent(absence: Absence) -> str:
+    """What happened to a party, in a sentence.
+
+    >>> absent(Absence("C", "answer", "late", "no answer within 2 s."))
+    'C is late: no answer within 2 s.'
+    """
+    return f"{absence.party} {_ABSENT[absence.kind]}: {absence.reason.rstrip('.')}."
 
 
 def spelled(number: int) -> str:

@@ -133,6 +133,7 @@ class Workbench(ipywidgets.VBox):
     def close(self) -> None:
         """Stop everything and take the workbench off the page; the federation stays open."""
         self._desk.close()
+        _close(self.children)
         super().close()
 
     def _show(self) -> None:
@@ -152,3 +153,12 @@ class Workbench(ipywidgets.VBox):
     def _look_at(self, *batch: Any) -> None:
         self._queries_page.look_at(*batch)
         self._tabs.open(QueriesPage.title)
+
+
+def _close(widgets: tuple[ipywidgets.Widget, ...]) -> None:
+    """Close widgets with all that is in them, so that a kernel does not keep what no page shows."""
+    for widget in widgets:
+        _close(getattr(widget, "children", ()))
+        for part in (getattr(widget, "layout", None), getattr(widget, "style", None), widget):
+            if part is not None:
+                part.close()

@@ -33,17 +33,25 @@ def test_accuracy(history):
     accuracies = [entry["accuracy"] for entry in history]
     assert consensus.y[-1] == pytest.approx(np.mean(accuracies[-3:]))
     assert tuple(figure.layout.yaxis.range) == (0, 1.02)
-    assert words(figure)[0].startswith("consensus ")
+    assert sorted(text.split()[0] for text in words(figure)) == ["best", "consensus", "oracle"]
     assert figure.layout.showlegend is None
 
 
 def test_contributions(history):
     figure = report.contribution_figure(history)
     assert [line.name for line in figure.data] == ["A", "B", "C"]
-    assert [line.line.color for line in figure.data] == list(report.COLOURS[:3])
+    assert [line.line.color for line in figure.data] == list(report.LINES[:3])
     assert sum(line.y[-1] for line in figure.data) == pytest.approx(1)
     assert "shapley" in figure.layout.title.text
     assert figure.layout.showlegend is False
+
+
+def test_labels_that_would_meet_move_apart():
+    history = History()
+    entry = {"parties": list("ABCD"), "contribution": "equal", "contributions": [0.25] * 4, "round": 1}
+    history._entries.append(entry)
+    places = [annotation.y for annotation in report.contribution_figure(history).layout.annotations]
+    assert np.diff(places).min() > 0.01
 
 
 def test_more_than_five_have_a_legend():
@@ -106,3 +114,4 @@ def test_other_endings_are_refused(history, tmp_path):
 
 def test_colours_are_those_of_the_workbench():
     assert report.COLOURS == palette.FILLS
+    assert report.LINES == palette.LINES_ON_LIGHT

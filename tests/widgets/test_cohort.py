@@ -35,7 +35,7 @@ def test_the_last_one_cannot_be_left_out(desk):
         assert desk.cohort.enable(number, False)
     revision = desk.state.revision
     assert not desk.cohort.enable(3, False)
-    assert "at least one party" in desk.state.notice.text
+    assert "D stays" in desk.state.notice.text
     assert desk.state.members[3].enabled
     assert desk.state.revision > revision
 
@@ -66,6 +66,15 @@ def test_renaming(demo):
     desk.driver.run(1)
     assert eventually(lambda: desk.state.frame.round == 4)
     assert desk.state.frame.record.parties == ("Ann", "B", "C")
+
+
+def test_a_renamed_party_keeps_its_policy():
+    policies = {"A": fi.Policy(query_budget=64)}
+    with fi.Federation.demo(n_parties=2, epochs=2, history=None, policies=policies) as federation:
+        desk = on(federation)
+        assert desk.cohort.rename(0, "Ann")
+        side = desk.state.federation.runtime.side(desk.state.members[0].party)
+        assert side.policy.query_budget == 64
 
 
 def test_another_model_another_skew_one_more(demo):

@@ -64,6 +64,22 @@ def test_run_after_stop_begins_anew(desk):
     assert eventually(lambda: 0 < desk.state.frame.round < 5)
 
 
+def test_run_during_the_last_of_a_few_rounds_goes_on(toy_data):
+    with fi.Federation([toy_party("A", behave=lambda _queries: time.sleep(0.1))], history=None) as federation:
+        desk = Desk.new()
+        desk.driver.take(federation, *toy_data)
+        desk.driver.run(1)
+        desk.driver.run()
+        assert eventually(lambda: desk.state.frame.round >= 3)
+        assert desk.state.status == "running"
+        desk.driver.pause()
+        desk.driver.run()  # before the round under way has ended
+        reached = desk.state.frame.round
+        assert eventually(lambda: desk.state.frame.round >= reached + 2)
+        desk.close()
+        assert desk.wait(5)
+
+
 def test_rate_holds(desk):
     desk.state.rate = 20.0
     desk.driver.run()
@@ -142,10 +158,12 @@ def test_a_party_that_raises_is_absent_and_said_so_once(toy_data):
         assert eventually(lambda: desk.state.status == "paused" and desk.state.frame.round == 6)
         healthy, ill = desk.state.frame.parties
         assert (healthy.status, ill.status) == ("present", "raised")
-        assert "out of memory" in ill.reason
+        assert "RuntimeError" in ill.reason
         assert ill.n_absent == 6
         assert ill.accuracy is None
-        assert sum("B is raised" in text for _, _, text in desk.state.log) == 1
+        assert sum("B raised an error" in text for _, _, text in desk.state.log) == 1
+        assert sum("out of memory" in text for _, _, text in desk.state.log) == 1
+        desk.close()
 
 
 def test_a_party_that_hangs_is_shown_as_awaited_and_stop_does_not_wait_for_it(toy_data):
