@@ -1,7 +1,9 @@
 """Rules that use how many samples of each class a party was trained on: competence weights and prior correction.
 
-After the first-hour table of shared/design/methods.md; prior correction: M. Saerens et al., Adjusting the outputs of a
-classifier to new a priori probabilities, Neural Computation 14(1), 2002.
+Competence weights: class-conscious combiners (L. I. Kuncheva, Combining Pattern Classifiers, Wiley 2004) whose weights
+are shares of the training samples. Logarithmic pooling: C. Genest and J. V. Zidek, Combining probability distributions,
+Statistical Science 1(1), 1986. Prior correction: M. Saerens et al., Adjusting the outputs of a classifier to new a
+priori probabilities, Neural Computation 14(1), 2002.
 """
 
 from __future__ import annotations
@@ -89,7 +91,7 @@ def _competence_scores(sums: Mapping[str, NDArray[Any]]) -> Scores:
     facts=("class_counts",),
     enrolment=CLASS_TOTALS,
     formula=r"\sum_k w_k(c)\, p_k(c), \quad w_k(c) = n_{kc} / \sum_j n_{jc}",
-    source="class-competence weights (CCW), shared/design/methods.md",
+    source="class-conscious weighted average (Kuncheva 2004), weighted by shares of training samples",
 )
 def class_competence(view: LocalView) -> Summand:
     """Each class is judged by those who know it: a party weighs in a class by its share of that class's samples.
@@ -125,7 +127,7 @@ def _log_pool_scores(sums: Mapping[str, NDArray[Any]]) -> Scores:
     enrolment=CLASS_TOTALS,
     formula=r"\mathrm{softmax}\!\left(\sum_k w_k(c)\, \mathrm{clip}(\log p_k(c), -12, 0)\right), \quad "
     r"w_k(c) = n_{kc} / \sum_j n_{jc}",
-    source="competence weights in a logarithmic pool (Genest & Zidek 1986), shared/design/methods.md",
+    source="logarithmic pool (Genest and Zidek 1986), weighted by shares of training samples",
 )
 def log_pool_competence(view: LocalView) -> Summand:
     """As class competence, but pooling logarithms: those who know a class can veto it.
