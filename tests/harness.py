@@ -10,8 +10,8 @@ import numpy as np
 
 import fi_workbench as fi
 from fi_workbench.aggregation import rules
+from fi_workbench.core.messages import Question
 from fi_workbench.core.options import check_options
-from fi_workbench.core.records import Question
 from fi_workbench.privacy import make_mechanism, mechanisms
 from fi_workbench.protocol.client_side import ClientSide
 from fi_workbench.protocol.engine import run_round

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fi_workbench.core.arrays import Outputs, Queries
 from fi_workbench.core.disclosure import Disclosure, Need
 from fi_workbench.core.identity import PublicIdentity
-from fi_workbench.core.records import Body, Release, Reply
+from fi_workbench.core.messages import Body, Release, Reply
 from fi_workbench.core.registry import Registry
 from fi_workbench.core.summand import Component, Summand
 

@@ -11,7 +11,7 @@ import numpy as np
 from fi_workbench.core.arrays import check_answer
 from fi_workbench.core.disclosure import Disclosure, Item, Need
 from fi_workbench.core.errors import InvalidAnswer
-from fi_workbench.core.records import Body, Release, Reply
+from fi_workbench.core.messages import Body, Release, Reply
 from fi_workbench.privacy.mechanism import CoordinatorContext, Mechanism, PartyContext, mechanisms
 
 SUM = "sum."

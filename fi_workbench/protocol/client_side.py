@@ -16,7 +16,7 @@ from fi_workbench.aggregation.rule import Rule
 from fi_workbench.core.arrays import Scores, to_simplex
 from fi_workbench.core.digest import sha256
 from fi_workbench.core.identity import Identity, PublicIdentity
-from fi_workbench.core.records import Body, Question, Release
+from fi_workbench.core.messages import Body, Question, Release
 from fi_workbench.privacy.mechanism import Kind
 from fi_workbench.privacy.stack import Stack
 from fi_workbench.protocol.header import RoundHeader, cohort_of

@@ -13,7 +13,7 @@ from typing import Any, get_args
 from fi_workbench.core.digest import canonical
 from fi_workbench.core.errors import Refused
 from fi_workbench.core.identity import BadSignature, Identity, PublicIdentity, verify
-from fi_workbench.core.records import Body
+from fi_workbench.core.messages import Body
 from fi_workbench.privacy.mechanism import Kind
 
 VERSION = 1

@@ -29,9 +29,9 @@ from fi_workbench.core.errors import (
     UnknownName,
 )  # fmt: skip
 from fi_workbench.core.identity import BadSignature, Identity, PublicIdentity, verify
+from fi_workbench.core.messages import Body, PartyCard
 from fi_workbench.core.options import check_options
 from fi_workbench.core.randomness import generator
-from fi_workbench.core.records import Body, PartyCard
 from fi_workbench.core.summand import Summand
 from fi_workbench.parties.party import Party
 from fi_workbench.privacy.mechanism import Mechanism, PartyContext

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from fi_workbench.core.records import Absence, Body, PartyCard, Reply
+from fi_workbench.core.messages import Body, PartyCard, Reply
+from fi_workbench.core.records import Absence
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from typing import Any
 from fi_workbench.aggregation.apply import components_of, finish
 from fi_workbench.core.arrays import Scores
 from fi_workbench.core.errors import InvalidReply
-from fi_workbench.core.records import Absence, AbsenceKind, Body, PartyCard, Release, Reply
+from fi_workbench.core.messages import Body, PartyCard, Release, Reply
+from fi_workbench.core.records import Absence, AbsenceKind
 from fi_workbench.core.summand import Component
 from fi_workbench.privacy.mechanism import CoordinatorContext
 from fi_workbench.protocol.header import RoundHeader

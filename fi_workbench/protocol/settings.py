@@ -10,7 +10,7 @@ from fi_workbench.aggregation.apply import check_facts, check_outputs
 from fi_workbench.aggregation.rule import OnAbsence, Rule, rules
 from fi_workbench.core.disclosure import satisfies
 from fi_workbench.core.errors import DoesNotFit
-from fi_workbench.core.records import PartyCard
+from fi_workbench.core.messages import PartyCard
 from fi_workbench.privacy.mechanism import Mechanism, mechanisms
 from fi_workbench.privacy.stack import Stack
 

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from fi_workbench.core.arrays import check_labels, check_queries
-from fi_workbench.core.records import Question, RoundRecord
+from fi_workbench.core.messages import Question
+from fi_workbench.core.records import RoundRecord
 from fi_workbench.parties import Party
 from fi_workbench.protocol.engine import OnEvent
 from fi_workbench.session import streaming

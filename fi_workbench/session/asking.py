@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from fi_workbench.core.arrays import Scores
 from fi_workbench.core.digest import sha256
 from fi_workbench.core.errors import DoesNotFit, NoAnswer
+from fi_workbench.core.messages import Question, Release
 from fi_workbench.core.options import check_options
 from fi_workbench.core.randomness import derive_seed
-from fi_workbench.core.records import Absence, Cost, Question, Release, RoundLog, RoundRecord
+from fi_workbench.core.records import Absence, Cost, RoundLog, RoundRecord
 from fi_workbench.incentives import ContributionMethod, ContributionView, contribute, shares
 from fi_workbench.parties.party import Party
 from fi_workbench.protocol.engine import OnEvent, Outcome, run_round

@@ -28,8 +28,7 @@ from fi_workbench.session.settings import Settings
 class Federation(Askable):
     """Parties that answer together, and how.
 
-    Its settings never change: :meth:`with_` makes a copy with others. All copies share one runtime, so budgets,
-    keys, history and rounds go on across them.
+    Its settings never change: :meth:`with_` makes a copy with others. All copies share keys, budgets and history.
 
     Parameters
     ----------

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from fi_workbench.core.errors import Closed
 from fi_workbench.core.identity import Identity
-from fi_workbench.core.records import PartyCard, RoundRecord
+from fi_workbench.core.messages import PartyCard
+from fi_workbench.core.records import RoundRecord
 from fi_workbench.parties.party import Party
 from fi_workbench.privacy.mechanism import Mechanism, mechanisms
 from fi_workbench.protocol.client_side import ClientSide

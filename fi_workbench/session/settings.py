@@ -13,8 +13,8 @@ import numpy as np
 from fi_workbench.aggregation import Rule, rules
 from fi_workbench.core.disclosure import satisfies
 from fi_workbench.core.errors import DoesNotFit, InvalidOption
+from fi_workbench.core.messages import PartyCard
 from fi_workbench.core.options import check_options
-from fi_workbench.core.records import PartyCard
 from fi_workbench.incentives import ContributionMethod, auto, contribution_methods
 from fi_workbench.parties.party import Party
 from fi_workbench.privacy.stack import Stack, make_mechanism

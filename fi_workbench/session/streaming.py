@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from fi_workbench.core.arrays import Labels
 from fi_workbench.core.errors import InvalidOption, NoAnswer
+from fi_workbench.core.messages import Question
 from fi_workbench.core.randomness import generator
-from fi_workbench.core.records import Question, RoundRecord
+from fi_workbench.core.records import RoundRecord
 
 T = TypeVar("T")
 AskOne = Callable[[Question, threading.Event], RoundRecord]

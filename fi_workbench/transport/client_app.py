@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
-from fi_workbench.core.records import Body
+from fi_workbench.core.messages import Body
 from fi_workbench.transport.wire import decode, encode
 
 Handle = Callable[[str, Body], Body]

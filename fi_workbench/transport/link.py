@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from flwr.app import Message
 
 from fi_workbench.core.errors import Closed
-from fi_workbench.core.records import Absence, Body, PartyCard, Reply
+from fi_workbench.core.messages import Body, PartyCard, Reply
+from fi_workbench.core.records import Absence
 from fi_workbench.protocol.ports import Sent
 from fi_workbench.transport.grid import WaitingGrid
 from fi_workbench.transport.wire import decode, encode, size

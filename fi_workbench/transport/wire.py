@@ -13,7 +13,7 @@ import numpy as np
 from flwr.app import ConfigRecord, RecordDict
 from numpy.typing import NDArray
 
-from fi_workbench.core.records import Body
+from fi_workbench.core.messages import Body
 
 BODY, ARRAYS = "body", ":arrays"
 """The record, and the field of it that holds dtype and shape of each array, as JSON."""

@@ -7,8 +7,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from fi_workbench.core.arrays import Labels
+from fi_workbench.core.messages import Question
 from fi_workbench.core.randomness import generator
-from fi_workbench.core.records import Question
 
 
 class Batches:

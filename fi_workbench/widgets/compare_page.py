@@ -9,8 +9,9 @@ import ipywidgets
 import numpy as np
 
 from fi_workbench.aggregation import rules
+from fi_workbench.core.messages import Question
 from fi_workbench.core.progress import OnProgress
-from fi_workbench.core.records import Question, RoundRecord
+from fi_workbench.core.records import RoundRecord
 from fi_workbench.widgets.comparing import Comparison, Side, compare
 from fi_workbench.widgets.desk import Desk
 from fi_workbench.widgets.method_picker import MethodPicker

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from fi_workbench.aggregation import aggregate, rules
 from fi_workbench.core.arrays import Scores
-from fi_workbench.core.records import Question, RoundRecord
+from fi_workbench.core.messages import Question
+from fi_workbench.core.records import RoundRecord
 from fi_workbench.session.federation import Federation
 from fi_workbench.widgets.wording import listed, title
 

@@ -14,7 +14,8 @@ import traitlets
 
 from fi_workbench.core.arrays import check_labels, check_queries
 from fi_workbench.core.errors import FederationError, NoAnswer
-from fi_workbench.core.records import Question, RoundRecord
+from fi_workbench.core.messages import Question
+from fi_workbench.core.records import RoundRecord
 from fi_workbench.protocol.engine import PartyEvent
 from fi_workbench.session.federation import Federation
 from fi_workbench.widgets.absences import Absences, nothing_to_ask

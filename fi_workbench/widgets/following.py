@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fi_workbench.core.records import Question, RoundRecord
+from fi_workbench.core.messages import Question
+from fi_workbench.core.records import RoundRecord
 from fi_workbench.session.quality import Gain, RunningTally, Tally
 from fi_workbench.widgets.frames import Frame, PartyLine
 from fi_workbench.widgets.members import Member

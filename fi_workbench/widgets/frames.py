@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fi_workbench.core.records import Question, RoundRecord
+from fi_workbench.core.messages import Question
+from fi_workbench.core.records import RoundRecord
 from fi_workbench.session.quality import Gain
 
 

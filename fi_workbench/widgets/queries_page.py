@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fi_workbench.core.disclosure import satisfies
-from fi_workbench.core.records import Question, RoundRecord
+from fi_workbench.core.messages import Question
+from fi_workbench.core.records import RoundRecord
 from fi_workbench.widgets import query_order
 from fi_workbench.widgets.frames import Frame
 from fi_workbench.widgets.page import Page

@@ -17,7 +17,7 @@ from fi_workbench.core.arrays import check_answer
 from fi_workbench.core.digest import canonical
 from fi_workbench.core.disclosure import Disclosure
 from fi_workbench.core.errors import InvalidAnswer
-from fi_workbench.core.records import Release
+from fi_workbench.core.messages import Release
 from fi_workbench.privacy.mechanism import Mechanism
 
 SEALED = "sealed."

@@ -11,7 +11,7 @@ import pytest
 
 from fi_workbench.aggregation import aggregate
 from fi_workbench.core.errors import FederationError, InvalidData, InvalidParty, NoAnswer
-from fi_workbench.core.records import Release
+from fi_workbench.core.messages import Release
 from fi_workbench.privacy.plain import Plain
 from fi_workbench.transport.wire import encode, size
 from tests.harness import Table, linear_party, queries, registered

@@ -10,7 +10,7 @@ import pytest
 
 import fi_workbench as fi
 from fi_workbench.core.errors import InvalidOption
-from fi_workbench.core.records import Question
+from fi_workbench.core.messages import Question
 from fi_workbench.session import streaming
 from tests.harness import linear_party, queries
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from fi_workbench.core.disclosure import Disclosure
-from fi_workbench.core.records import Release
+from fi_workbench.core.messages import Release
 from fi_workbench.privacy import AnswerNoise
 from fi_workbench.privacy.plain import SUM, Plain
 

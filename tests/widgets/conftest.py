@@ -9,7 +9,7 @@ import pytest
 
 import fi_workbench as fi
 from fi_workbench.core.disclosure import Disclosure
-from fi_workbench.core.records import Release
+from fi_workbench.core.messages import Release
 from fi_workbench.privacy import mechanisms
 from fi_workbench.privacy.mechanism import Mechanism
 from fi_workbench.privacy.plain import SUM

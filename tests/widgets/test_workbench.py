@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import fi_workbench as fi
+from fi_workbench.core.messages import Question
 from fi_workbench.core.options import Between, OneOf, Option
-from fi_workbench.core.records import Question
 from fi_workbench.widgets import cells
 from fi_workbench.widgets.comparing import Side, compare
 from fi_workbench.widgets.option_controls import OptionControls
