@@ -168,15 +168,14 @@ def test_garbage_in_any_phase_is_that_partys_absence(carrier, phase, garbage, ta
 
 
 def test_state_dies_with_the_round_and_at_the_deadline(name, table):
-    made = table()
-    settings = made.settings(name, rule_for(mechanisms[name]), deadline_seconds=0.4)
-    made.run(queries(), settings)
+    made, rule = table(), rule_for(mechanisms[name])
+    made.run(queries(), made.settings(name, rule, deadline_seconds=30))
     assert all(side.runtime.open_rounds == () for side in made.sides.values())
-    asked = made.protect(queries(), settings)
+    asked = made.protect(queries(), made.settings(name, rule, deadline_seconds=2))
     side = made.sides["Ada"]
     side.handle(mechanisms[name].phases[0], asked.messages["Ada"])
-    assert len(side.runtime.open_rounds) == (1 if len(mechanisms[name].phases) > 1 else 0)
-    for _ in range(40):
+    assert len(side.runtime._rounds) == (1 if len(mechanisms[name].phases) > 1 else 0)
+    for _ in range(200):
         if not side.runtime._rounds:  # not by looking, which sweeps: by itself
             break
         time.sleep(0.05)
