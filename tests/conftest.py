@@ -22,6 +22,11 @@ def pytest_configure(config):
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
 
 
+def pytest_collection_modifyitems(items):
+    """The browser's tests last: while its driver lives, an event loop runs in this thread, and no other can."""
+    items.sort(key=lambda item: "browser" in item.path.parts)
+
+
 def required_kinds():
     """Markers whose tests may not skip: a CI without Chromium must not pass by running nothing."""
     return {kind.strip() for kind in os.environ.get("FI_WORKBENCH_REQUIRE", "").split(",") if kind.strip()}
