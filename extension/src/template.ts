@@ -13,7 +13,7 @@ export interface IWorkbenchOptions {
 /** What `Federation.demo()` chooses itself, and what holds where no settings are at hand. */
 export const DEFAULT_OPTIONS: IWorkbenchOptions = { dataset: 'digits', parties: 5, runOnOpen: true };
 
-/** The Python call that makes the demo federation, naming only what differs from its own defaults. */
+/** The Python call that makes the demo federation and shows its progress, naming only what differs from the defaults. */
 export function demoCall(options: IWorkbenchOptions): string {
   const args: string[] = [];
   if (options.dataset !== DEFAULT_OPTIONS.dataset) {
@@ -22,6 +22,7 @@ export function demoCall(options: IWorkbenchOptions): string {
   if (options.parties !== DEFAULT_OPTIONS.parties) {
     args.push(`n_parties=${options.parties}`);
   }
+  args.push('on_progress=fi.ProgressBar()');
   return `fi.Federation.demo(${args.join(', ')})`;
 }
 

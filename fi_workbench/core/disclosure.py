@@ -59,6 +59,10 @@ class Disclosure:
         """Whether ``role`` may see ``item``."""
         return item in self.sees.get(role, frozenset())
 
+    def without(self, item: Item) -> Disclosure:
+        """The same where ``item`` is not there to be seen by anybody."""
+        return Disclosure({role: items - {item} for role, items in self.sees.items()}, self.assumptions)
+
     def table(self) -> list[tuple[Item, tuple[bool, ...]]]:
         """One row an item: whether each role (in the order of :data:`ROLES`) sees it."""
         return [(item, tuple(self.allows(role, item) for role in ROLES)) for item in ITEMS]

@@ -136,8 +136,7 @@ class Federation(Askable):
             See :func:`fi_workbench.parties.demo_parties`.
         on_progress : callable
             Told of downloads and training.
-        **settings
-            As for :class:`Federation`.
+        **settings : as for :class:`Federation`
         """
         chosen = model if isinstance(model, str) else tuple(model)
         spec = Demo(str(dataset), n_parties, alpha, seed, chosen, partition, dict(partition_options or {}), epochs)
@@ -208,8 +207,9 @@ class Federation(Askable):
 
     @property
     def disclosure(self) -> Disclosure:
-        """Who sees what in a round."""
-        return self._settings.mechanism.disclosure
+        """Who sees what in a round; class counts are there to be seen only where the rule uses private facts."""
+        stated = self._settings.mechanism.disclosure
+        return stated if self._settings.the_rule.facts else stated.without("class_counts")
 
     @property
     def history(self) -> History:

@@ -133,7 +133,7 @@ class ComparePage(Page):
                 {"name": "queries", "kind": "count"},
                 {"name": names[0], "unit": "%", "kind": "percent"},
                 {"name": names[1] if names[1] != names[0] else f"{names[1]} (2)", "unit": "%", "kind": "percent"},
-                {"name": "difference", "unit": "points", "kind": "percent"},
+                {"name": "difference", "unit": "points", "kind": "points"},
             ],
             rows=[(*line, line[3] - line[2]) for line in comparison.per_class()],
             empty_text="Without true labels there is no accuracy by class.",

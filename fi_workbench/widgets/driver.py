@@ -281,8 +281,7 @@ class Driver:
         """Bring what the pickers show into force, or say why not and keep the former settings."""
         choice: Choice = change["new"]
         with self.lock:
-            federation = self.state.federation
-            if federation is None:
+            if (federation := self.state.federation) is None:
                 return
             try:
                 changed = in_force(federation, choice)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,8 +50,17 @@ class Following:
         self._last: tuple[RoundRecord, Question] | None = None
 
     def adopt(self, members: Sequence[Member]) -> None:
-        """Go on with another list; a party that is the same keeps its counts, a new one begins at none."""
+        """Go on with another list; a party that is the same keeps its counts, a new one begins at none.
+
+        Where others are asked than before, the windows begin anew: what the consensus was under another cohort says
+        nothing of this one, and a best party above the oracle would be a wrong picture.
+        """
         rows = [self._row(member) for member in members]
+        asked = {id(member.party.function) for member in members if member.enabled}
+        if asked != {id(member.party.function) for member in self._members if member.enabled}:
+            self._tally = replace(self._tally, recent=Tally.empty(len(self._members), self._n_classes), rounds=())
+            self._shares.clear()
+            self._latencies.clear()
 
         def again(tally: Tally) -> Tally:
             each = {name: _picked(getattr(tally, name), rows) for name in ("party_seen", "party_right", "beside_right")}

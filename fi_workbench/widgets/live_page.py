@@ -10,7 +10,7 @@ from fi_workbench.widgets.page import Page
 from fi_workbench.widgets.parts import column, hint, named
 from fi_workbench.widgets.privacy_picker import disclosure_matrix, show_disclosure
 from fi_workbench.widgets.views import ClassCounts, ContributionBars, GainBars, SeriesLines
-from fi_workbench.widgets.wording import title
+from fi_workbench.widgets.wording import in_sentence
 
 
 class LivePage(Page):
@@ -22,7 +22,7 @@ class LivePage(Page):
         self.bars, self.gains, self.counts = ContributionBars(), GainBars(), ClassCounts()
         self.lines = SeriesLines(names=["consensus", "best party", "oracle"], kinds=["consensus", "best", "oracle"])
         self.matrix = disclosure_matrix()
-        self._marked = named(hint("Simulation view: nobody but the parties could draw this in earnest."), "fi-marked")
+        self._marked = named(hint("Simulation view: in a real federation only each party knows this."), "fi-marked")
         self._needs(self.gains, "votes")
         grid = named(
             ipywidgets.Box(
@@ -58,7 +58,8 @@ class LivePage(Page):
         parties = frame.parties
         names, colours = [one.name for one in parties], [one.number for one in parties]
         window = f"share of the last {frame.n_window} rounds" if frame.n_window > 1 else "share of the last round"
-        window = window if frame.n_window else "no rounds yet: press Run"
+        if not frame.n_window:
+            window = "no rounds yet with these parties" if frame.round else "no rounds yet: press Run"
         self.bars.update(
             round=frame.round,
             parties=names,
@@ -69,7 +70,7 @@ class LivePage(Page):
             statuses=[one.status for one in parties],
             reasons=[one.reason for one in parties],
             window=window,
-            method=title(frame.method).lower() if frame.method else "",
+            method=in_sentence(frame.method) if frame.method else "",
         )
         best = f"best party, {frame.best}" if frame.best else "best party"
         self.lines.update(

@@ -138,7 +138,7 @@ class PartyRow:
         text = (
             f'<span class="fi-chip-box{hatched}" style="--fi-chip: var(--fi-party-{place}); '
             f'--fi-chip-line: var(--fi-line-{place})"></span>'
-            f'<span class="fi-party-name">{escaped(party.name)}</span> '
+            f'<span class="fi-party-name" title="{escaped(party.name)}">{escaped(party.name)}</span> '
             f'<span class="fi-party-model">{escaped(party.model)}</span>'
             f'<span class="fi-party-state" title="{escaped(reason)}">{escaped(word)}</span>'
         )

@@ -93,9 +93,9 @@ class PrivacyPicker:
         with self._quietly:
             self.simulation.value = state.simulation
         self._hint.value = (
-            "Class counts of parties made here are drawn. In earnest they would be private."
+            "Class counts of parties made here are drawn. In a real federation only each party knows this."
             if state.simulation
-            else "As in earnest: nothing is drawn that only the parties themselves know."
+            else "As in a real federation: nothing is drawn that only each party knows."
         )
 
 

@@ -20,6 +20,8 @@ _SEEN: dict[Need, str] = {
 }
 
 
+_PERSONS = ("Shapley",)
+
 _ABSENT: dict[AbsenceKind, str] = {
     "late": "is late",
     "raised": "raised an error",
@@ -56,6 +58,16 @@ def title(name: str) -> str:
     'Soft vote'
     """
     return name.replace("_", " ").capitalize()
+
+
+def in_sentence(name: str) -> str:
+    """A registered name inside a sentence; a person's name keeps its capital.
+
+    >>> in_sentence("leave_one_out"), in_sentence("shapley")
+    ('leave one out', 'Shapley')
+    """
+    words = title(name)
+    return words if words in _PERSONS else words.lower()
 
 
 def listed(words: Sequence[str], most: int = 6) -> str:

@@ -52,13 +52,15 @@ def test_card_gives_way_to_a_notebook_in_the_current_folder(page, lab, open_lab,
     run_command("launcher:create", {"cwd": "course"})
     page.locator(".jp-LauncherCard:visible", has_text="Federated workbench").click()
     page.wait_for_function("() => jupyterapp.shell.currentWidget?.context?.path.startsWith('course/')")
-    assert cells() == ["import fi_workbench as fi", "federation = fi.Federation.demo()", "fi.Workbench(federation)"]
+    made = "federation = fi.Federation.demo(on_progress=fi.ProgressBar())"
+    assert cells() == ["import fi_workbench as fi", made, "fi.Workbench(federation)"]
 
 
 def test_command_writes_a_notebook_that_names_its_kernel(page, lab, open_lab, run_command, cells):
     open_lab()
     run_command(COMMAND, {"cwd": "", "dataset": "fashionmnist", "parties": 3, "runOnOpen": False})
-    assert cells()[1] == 'federation = fi.Federation.demo(dataset="fashionmnist", n_parties=3)'
+    given = 'dataset="fashionmnist", n_parties=3, on_progress=fi.ProgressBar()'
+    assert cells()[1] == f"federation = fi.Federation.demo({given})"
     expect(page.locator(".jp-Dialog")).to_have_count(0)
     path = page.evaluate("() => jupyterapp.shell.currentWidget.context.path")
     content = json.loads((lab.root / path).read_text())

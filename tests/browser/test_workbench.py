@@ -169,6 +169,32 @@ def test_keys(page, workbench, run_command):
     assert page.locator(".jp-Notebook .jp-Cell").count() == n_cells
 
 
+@pytest.mark.parametrize(
+    "css", [".fi-rate-slider .noUi-handle", ".fi-rule select", ".fi-party-asked input", ".fi-party-edit"]
+)
+def test_jupyters_keys_do_nothing_over_a_control(page, workbench, run_command, css):
+    """JupyterLab looks at the focused element first: D D over a slider once deleted the cell."""
+    n_cells = page.locator(".jp-Notebook .jp-Cell").count()
+    run_command("notebook:enter-command-mode")
+    workbench.locator(css).first.focus()
+    for key in ("d", "d", "x", "a", "ArrowDown"):
+        page.keyboard.press(key)
+    time.sleep(0.3)
+    assert page.locator(".jp-Notebook .jp-Cell").count() == n_cells
+    assert workbench.evaluate("node => node.contains(document.activeElement)")
+
+
+def test_keys_go_on_after_a_button_is_disabled(page, workbench):
+    """Stop disables itself under the focus; R still runs."""
+    workbench.locator(".fi-run").click()
+    reaches(workbench, 1)
+    workbench.locator(".fi-stop").focus()
+    page.keyboard.press("Enter")
+    expect(status(workbench)).to_have_attribute("data-status", "stopped")
+    page.keyboard.press("r")
+    expect(status(workbench)).to_have_attribute("data-status", "running")
+
+
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_tabs_at_all_widths(page, workbench, run_command, screenshot, theme):
     """Every tab at 820, 1,050 and 1,400 px, in both themes: nothing scrolls sideways, nothing fails to draw."""
@@ -325,3 +351,17 @@ def test_empty(page, workbench, run_command, screenshot):
     expect(status(box)).to_have_attribute("data-status", "ready", timeout=60_000)
     expect(box.locator("[data-testid=fi-sentence]")).to_contain_text("Five parties answer")
     run_command("notebook:delete-cell")
+
+
+def test_kernel_that_restarts(page, workbench, run_all, screenshot):
+    """What is left on the page says that it is no longer live, and the cell brings it back."""
+    workbench.locator(".fi-run").click()
+    reaches(workbench, 2)
+    page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    expect(status(workbench)).to_have_attribute("data-status", "lost")
+    expect(workbench.locator("[data-testid=fi-sentence]")).to_contain_text("Run the cell again")
+    expect(workbench.locator(".fi-rate")).to_have_text("")
+    screenshot("workbench-lost", workbench)
+    page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.info")
+    run_all()
+    expect(status(workbench)).to_have_attribute("data-status", "ready", timeout=30_000)

@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 import fi_workbench as fi
 from fi_workbench.widgets.desk import Desk
 from tests.widgets.conftest import eventually
@@ -28,6 +30,19 @@ def test_leaving_out_and_asking_again(desk):
     assert [one.number for one in desk.state.frame.parties] == [0, 2, 3]  # colours stay
     assert desk.cohort.enable(1, True)
     assert eventually(lambda: desk.state.frame.record.parties == ("A", "B", "C", "D"))
+
+
+def test_the_windows_begin_anew_with_others(desk):
+    """Shares and accuracies of one cohort are not mixed with those of another."""
+    desk.driver.run(6)
+    assert eventually(lambda: desk.state.status == "paused")
+    assert desk.state.frame.n_window == 6
+    desk.cohort.enable(1, False)
+    assert (desk.state.frame.round, desk.state.frame.n_window) == (6, 0)
+    desk.driver.run(2)
+    assert eventually(lambda: desk.state.frame.round == 8)
+    assert desk.state.frame.n_window == 2
+    assert sum(one.share for one in desk.state.frame.parties) == pytest.approx(1.0)
 
 
 def test_the_last_one_cannot_be_left_out(desk):

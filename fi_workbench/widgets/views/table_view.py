@@ -11,8 +11,9 @@ from fi_workbench.widgets.views.front_end import module, stylesheet
 from fi_workbench.widgets.views.traits import CannotDraw, Frozen, Numbers, Words
 from fi_workbench.widgets.views.view import View
 
-KINDS = ("text", "number", "count", "percent")
-"""number: three significant digits; count: exact; percent: a share from 0 to 1, shown times 100."""
+KINDS = ("text", "number", "count", "percent", "points")
+"""number: three significant digits; count: exact; percent: a share from 0 to 1, shown times 100; points: a difference
+of shares, shown times 100 and always with its sign."""
 
 
 def _cell(value: Any) -> str | int | float | None:
@@ -40,7 +41,8 @@ class TableView(View):
     Parameters
     ----------
     columns : sequence of dict
-        ``{"name": ..., "unit": ..., "kind": "text" | "number" | "count" | "percent"}``; unit and kind may be left out.
+        ``{"name": ..., "unit": ..., "kind": ...}``, its kind one of :data:`KINDS`; unit and kind may be
+        left out.
     rows : sequence of sequence
         One value per column; None and NaN show as "-".
     colours : sequence of int or None

@@ -107,12 +107,12 @@ export default {
       build,
       image: () => picture,
       isEmpty: () => model.get("parties").length === 0 || model.get("gains").length === 0,
-      note: () => "points of accuracy over its own; upper bar: on all classes, lower: on its own mix",
+      note: () => "upper bar: all classes; lower: its own",
       label: () => `${model.get("title")}, round ${model.get("round")}: ${all().map((party) =>
         `${party.name} ${points(party.gain)} points${verdict(party) ? `, ${verdict(party)}` : ""}`).join("; ")}`,
       table: () => ({
-        columns: [{ name: "party" }, { name: "gain, all classes", unit: "pp", kind: "percent" },
-          { name: "gain, own classes", unit: "pp", kind: "percent" }, { name: "verdict" }],
+        columns: [{ name: "party" }, { name: "gain, all classes", unit: "pp", kind: "points" },
+          { name: "gain, own classes", unit: "pp", kind: "points" }, { name: "verdict" }],
         rows: all().map((party) => [party.name, party.gain, party.own, verdict(party) || "gains"]),
         colours: colours(),
         faults: all().map((party) => (verdict(party) ? `${verdict(party)} by joining` : "")),

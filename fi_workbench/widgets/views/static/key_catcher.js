@@ -29,7 +29,7 @@ function listen(root, model, signal) {
     attributes(help, { hidden: open ? null : "" });
     (open ? help : before ?? root).focus({ preventScroll: true });
   }
-  root.addEventListener("keydown", (event) => {
+  function pressed(event) {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.target.closest(TYPED)) return;
     const key = event.key.toLowerCase();
     if (key === "?" || (key === "escape" && !help.hidden)) {
@@ -42,7 +42,22 @@ function listen(root, model, signal) {
     }
     event.preventDefault();
     event.stopPropagation();
+  }
+  root.addEventListener("keydown", pressed, { signal });
+  // JupyterLab looks at the focused element before those around it: the mark on the root alone keeps its keys only from
+  // the root, and D D over a slider or a list would delete the cell.
+  let inside = false;
+  document.addEventListener("focusin", ({ target }) => {
+    inside = root.contains(target);
+    if (inside && target !== root) attributes(target, { "data-lm-suppress-shortcuts": "true" });
   }, { signal });
+  document.addEventListener("pointerdown", ({ target }) => { inside &&= root.contains(target); }, { signal });
+  // A button that is disabled or closed under the focus leaves it on the page's body: the keys go on working.
+  document.addEventListener("keydown", (event) => {
+    if (!inside || document.activeElement !== document.body || !root.isConnected) return;
+    root.focus({ preventScroll: true });
+    pressed(event);
+  }, { signal, capture: true });
   // Heads of sections fold what is beneath them; no kernel is needed for it.
   const heads = () => root.querySelectorAll(".fi-section > .fi-section-head");
   const tell = (head) => attributes(head, { "aria-expanded": head.parentElement.classList.contains("fi-folded") ? "false" : "true" });

@@ -7,6 +7,8 @@ import { floats } from "./requests.js";
 const LINE = 15;
 const CELL_HEIGHT = 78;
 const MOST_CLASSES = 10;
+const MOST_LABELS = 4; // that a disagreement is told of,
+const MOST_NAMES = 3; // with the parties by name
 
 function best(scores) {
   let top = null;
@@ -75,7 +77,13 @@ export default {
       parties.forEach(({ says }) => says !== null && votes.set(says, (votes.get(says) ?? 0) + 1));
       const ranked = [...votes].sort((a, b) => b[1] - a[1]);
       if (ranked.length < 2) return ranked.length ? `All say ${classes[ranked[0][0]]}` : "Nobody answered";
-      return `Parties disagree: ${ranked.slice(0, 4).map(([k, n]) => `${n} say${n === 1 ? "s" : ""} ${classes[k]}`).join(", ")}`;
+      const groups = ranked.slice(0, MOST_LABELS).map(([k, n]) => {
+        const names = parties.filter(({ says }) => says === k).map(({ name }) => name);
+        const who = n <= MOST_NAMES ? names.join(", ") : `${n} parties`;
+        return `${who} ${n === 1 ? "says" : "say"} ${classes[k]}`;
+      });
+      const others = ranked.length > MOST_LABELS ? "; others say something else" : "";
+      return `Parties disagree: ${groups.join("; ")}${others}`;
     }
 
     function navigation({ ask, signal }) {
@@ -156,10 +164,16 @@ export default {
         attributes(cell, { "data-party": party.name, "data-says": absent ? "" : classes[party.says] });
         attributes(mark.node, { x: 1, y: 3 });
         mark.colour(party.colour);
-        const saysText = absent ? "absent" : `${party.says === says || says === null ? "" : "\u2260 "}${classes[party.says]}`;
-        words(said, ruler.fit(saysText, width * 0.55));
+        const differs = !absent && says !== null && party.says !== says;
+        const brief = absent ? "absent" : `says ${classes[party.says]}`;
+        const marked = `${brief} \u00b7 differs`;
+        const weight = differs ? 600 : 400;
+        const saysText = differs && ruler.width(marked, 11, weight) <= width * 0.6 ? marked : brief;
+        attributes(cell, { "data-differs": differs ? "true" : null });
+        attributes(said, { class: differs ? "fi-says-else" : "fi-head-text" });
+        words(said, ruler.fit(saysText, width * 0.6, 11, weight));
         attributes(said, { x: width, y: 9 });
-        words(name, ruler.fit(party.name, width - 24 - Math.min(ruler.width(saysText), width * 0.55), 13));
+        words(name, ruler.fit(party.name, width - 24 - Math.min(ruler.width(saysText, 11, weight), width * 0.6), 13));
         attributes(name, { x: 18, y: 9 });
         attributes(hidden, { x: 0, y: 18, width, visibility: absent ? null : "hidden", style: `fill: ${paint.hatch()}` });
         words(word, absent ? "absent" : "");

@@ -3,6 +3,7 @@ import { count, mark, number, percent } from "./format.js";
 import { mountView } from "./frame.js";
 
 const SAID = { spent: "budget spent", lost: "link lost" };
+const GONE = "The kernel was restarted or has ended: this is its last picture. Run the cell again to go on.";
 
 export default {
   render({ model, el }) {
@@ -15,18 +16,28 @@ export default {
       task: html("div", { class: "fi-task" }),
       bar: html("div", { class: "fi-progress", role: "progressbar", "aria-label": "Progress", "aria-valuemin": 0, "aria-valuemax": 100 }, html("div", { class: "fi-progress-done" })),
     };
+    let gone = false;
+    const status = () => (gone ? "lost" : model.get("status"));
     return mountView({ model, el }, {
       name: "status-line",
-      build(holder) {
+      build(holder, { root, schedule, signal }) {
+        // ipywidgets tells it when the kernel leaves its models behind.
+        const lose = () => {
+          gone = true;
+          root.closest(".fi-workbench")?.classList.add("fi-lost");
+          schedule();
+        };
+        model.on("comm_live_update", lose);
+        signal.addEventListener("abort", () => model.off("comm_live_update", lose));
         holder.append(html("div", { class: "fi-status-row" },
           html("span", { class: "fi-status-badge" }, parts.dot, parts.word), parts.sentence,
           html("span", { class: "fi-counters" }, parts.round, parts.rate)), parts.bar, parts.task);
         return () => {
-          const [status, share, task] = ["status", "progress", "task"].map((name) => model.get(name));
-          words(parts.word, SAID[status] ?? status);
-          words(parts.sentence, model.get("sentence"));
+          const [share, task] = gone ? [null, ""] : ["progress", "task"].map((name) => model.get(name));
+          words(parts.word, SAID[status()] ?? status());
+          words(parts.sentence, gone ? GONE : model.get("sentence"));
           words(parts.round, model.get("round") ? `round ${count(model.get("round"))}` : "");
-          words(parts.rate, model.get("rate") === null ? "" : `${number(model.get("rate"))} rounds/s`);
+          words(parts.rate, gone || model.get("rate") === null ? "" : `${number(model.get("rate"))} rounds/s`);
           const unknown = Boolean(task) && share === null;
           words(parts.task, task && share !== null ? `${task} \u00b7 ${mark(percent(share))} %` : task);
           attributes(parts.task, { hidden: task ? null : "" });
@@ -35,7 +46,7 @@ export default {
           attributes(parts.bar.firstChild, { style: `width: ${unknown ? 30 : 100 * (share ?? 0)}%` });
         };
       },
-      status: () => model.get("status"),
+      status,
     });
   },
 };

@@ -1,15 +1,16 @@
 import { attributes, html, keep, words } from "./dom.js";
-import { count, number, percent, plain } from "./format.js";
+import { count, number, percent, plain, points } from "./format.js";
 import { chipStyle } from "./paint.js";
 
 // A table model is { columns: [{ name, unit, kind }], rows: [[...]], colours?, faults? }; kinds as in table_view.py.
 
-const SHOWN = { number, count, percent, text: (value) => (value === null || value === undefined || value === "" ? "-" : String(value)) };
+const SHOWN = { number, count, percent, points, text: (value) => (value === null || value === undefined || value === "" ? "-" : String(value)) };
 
 export const shownCell = (column, value) => (typeof value === "string" ? value || "-" : SHOWN[column.kind ?? "text"](value));
 
 const head = (column) => (column.unit ? `${column.name} (${column.unit})` : column.name);
-const written = (column, value) => (column.kind === "percent" && typeof value === "number" ? plain(100 * value) : plain(value));
+const isShare = ({ kind }) => kind === "percent" || kind === "points";
+const written = (column, value) => (isShare(column) && typeof value === "number" ? plain(100 * value) : plain(value));
 
 function lines({ columns, rows }, separator, quote) {
   const cells = [columns.map(head), ...rows.map((row) => row.map((value, k) => written(columns[k], value)))];
