@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import contextmanager
 
@@ -23,6 +24,20 @@ from fi_workbench.transport.local import LocalGrid
 
 CLASSES = ("cat", "dog", "owl")
 SHAPE = (4,)
+
+HANG = 60.0
+"""A party that hangs does so for this many seconds, unless its test lets it go."""
+
+SOON = 10.0
+"""Less than HANG and far more than anything takes that waits for nobody, on a busy machine too."""
+
+
+def until(condition, seconds=20.0):
+    """What `condition` comes to: as soon as it holds, or after `seconds`."""
+    end = time.monotonic() + seconds
+    while not (holds := condition()) and time.monotonic() < end:
+        time.sleep(0.005)
+    return holds
 
 
 def linear_party(name, seed=0, outputs="logits", **facts):
@@ -72,7 +87,7 @@ class Table:
 
         return recorded
 
-    def settings(self, mechanism="plain", rule="soft_vote", deadline_seconds=5.0, **options):
+    def settings(self, mechanism="plain", rule="soft_vote", deadline_seconds=30.0, **options):
         the_rule = rules[rule]
         return RoundSettings(
             the_rule, check_options(rule, the_rule.options, options), make_mechanism(mechanism), deadline_seconds

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fi_workbench.widgets.cohort import Cohort
-from fi_workbench.widgets.driver import Driver
-from fi_workbench.widgets.jobs import Jobs
-from fi_workbench.widgets.party_log import PartyLog
-from fi_workbench.widgets.state import WorkbenchState
+from fi_workbench.widgets.running.cohort import Cohort
+from fi_workbench.widgets.running.driver import Driver
+from fi_workbench.widgets.running.jobs import Jobs
+from fi_workbench.widgets.running.party_log import PartyLog
+from fi_workbench.widgets.running.state import WorkbenchState
 
 
 @dataclass(frozen=True, eq=False)

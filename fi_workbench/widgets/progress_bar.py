@@ -8,7 +8,7 @@ import ipywidgets
 from IPython.display import display
 
 from fi_workbench.core.progress import Progress
-from fi_workbench.widgets.parts import named
+from fi_workbench.widgets.panels.parts import named
 from fi_workbench.widgets.wording import escaped
 
 SHOW_SECONDS = 0.1

@@ -9,23 +9,23 @@ import ipywidgets
 
 from fi_workbench.session.federation import Federation
 from fi_workbench.widgets.cells import replace_earlier
-from fi_workbench.widgets.compare_page import ComparePage
-from fi_workbench.widgets.contribution_picker import ContributionPicker
-from fi_workbench.widgets.cost_page import CostPage
 from fi_workbench.widgets.desk import Desk
-from fi_workbench.widgets.empty_panel import EmptyPanel
-from fi_workbench.widgets.export_page import ExportPage
-from fi_workbench.widgets.header import Header
-from fi_workbench.widgets.live_page import LivePage
-from fi_workbench.widgets.log_page import LogPage
-from fi_workbench.widgets.parties_panel import PartiesPanel
-from fi_workbench.widgets.parts import column, named, shown
-from fi_workbench.widgets.privacy_picker import PrivacyPicker
-from fi_workbench.widgets.queries_page import QueriesPage
-from fi_workbench.widgets.rule_picker import RulePicker
-from fi_workbench.widgets.run_controls import RunControls
-from fi_workbench.widgets.state import WorkbenchState
-from fi_workbench.widgets.tabs import Tabs
+from fi_workbench.widgets.pages.compare import ComparePage
+from fi_workbench.widgets.pages.cost import CostPage
+from fi_workbench.widgets.pages.export import ExportPage
+from fi_workbench.widgets.pages.live import LivePage
+from fi_workbench.widgets.pages.log import LogPage
+from fi_workbench.widgets.pages.queries import QueriesPage
+from fi_workbench.widgets.pages.tabs import Tabs
+from fi_workbench.widgets.panels.contribution_picker import ContributionPicker
+from fi_workbench.widgets.panels.empty import EmptyPanel
+from fi_workbench.widgets.panels.header import Header
+from fi_workbench.widgets.panels.parties import PartiesPanel
+from fi_workbench.widgets.panels.parts import column, named, shown
+from fi_workbench.widgets.panels.privacy_picker import PrivacyPicker
+from fi_workbench.widgets.panels.rule_picker import RulePicker
+from fi_workbench.widgets.panels.run_controls import RunControls
+from fi_workbench.widgets.running.state import WorkbenchState
 from fi_workbench.widgets.views import KeyCatcher
 
 _STYLE = Path(__file__).parent / "panels.css"

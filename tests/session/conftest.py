@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fi_workbench as fi
-from tests.harness import CLASSES, SHAPE, linear_party, registered
+from tests.harness import CLASSES, HANG, SHAPE, linear_party, registered
 from tests.session.toys import Fresh, Laplace, Rounded, SumsOnly
 
 NAMES = ("Ada", "Bo", "Cy")
@@ -52,7 +52,7 @@ class Troubled:
         if mood == "raises":
             raise RuntimeError("as told")
         if mood == "hangs":
-            self.go_on.wait(20)
+            self.go_on.wait(HANG)
         answer = self._party.function(asked)
         if mood == "garbage":
             return answer[:, :2]

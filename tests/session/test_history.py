@@ -7,7 +7,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ import pytest
 import fi_workbench as fi
 from fi_workbench.core.errors import CorruptFile, UnknownName
 from fi_workbench.session.rows import COLUMNS
-from tests.harness import linear_party, queries
+from tests.harness import HANG, SOON, linear_party, queries, until
 from tests.session.conftest import NAMES
 
 TRUTH = np.array([0, 1, 2, 0, 1, 2])
@@ -151,14 +150,13 @@ def test_many_threads_append_whole_lines(make, path):
 
 def test_a_round_that_ends_after_closing_is_still_written_and_the_file_is_left_closed(make, path, troubled):
     troubled.mood = "hangs"
-    federation = make(parties=[linear_party("Ada"), troubled.party], history=path, deadline_seconds=20)
+    federation = make(parties=[linear_party("Ada"), troubled.party], history=path, deadline_seconds=HANG)
     asking = threading.Thread(target=lambda: federation.ask(queries()))
     asking.start()
-    while not federation.runtime._grid._busy:
-        time.sleep(0.005)
-    time.sleep(0.1)
+    assert until(lambda: len(federation.runtime._grid._open) == 1), "Ada was heard"
     federation.close()
-    asking.join(5)
+    asking.join(SOON)
+    assert not asking.is_alive()
     assert len(fi.History.load(path)) == 1
     assert federation.history._file is None
 

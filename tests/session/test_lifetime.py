@@ -2,13 +2,12 @@
 
 import gc
 import threading
-import time
 import weakref
 
 import pytest
 
 import fi_workbench as fi
-from tests.harness import linear_party, queries, registered
+from tests.harness import linear_party, queries, registered, until
 from tests.privacy.two_phase import CommitThenReveal
 
 
@@ -39,17 +38,18 @@ def test_hundreds_of_rounds_leave_nothing_but_their_history(make):
     with registered(CommitThenReveal):
         fi.aggregation_rule(needs="each")(mean_each)
         try:
-            federation = make(deadline_seconds=5.0)
+            federation = make(deadline_seconds=30.0)
             two = federation.with_(mechanism="commit_then_reveal", rule="mean_each", contribution="equal")
             enrolled = federation.with_(rule="class_competence", contribution="equal")
             plain = federation.with_(contribution="equal")
             for one in (plain, two, enrolled):
                 one.ask(queries())
-            time.sleep(0.02)
+            assert until(lambda: not held(federation)["busy"])
             before, n_objects = held(federation), len(gc.get_objects())
             for k in range(100):
                 for one in (plain, two, enrolled):
                     one.ask(queries(4, seed=k))
+            assert until(lambda: not held(federation)["busy"])
             after = held(federation)
         finally:
             fi.rules.remove("mean_each")
@@ -74,9 +74,7 @@ def test_failures_leave_nothing_either(make, troubled):
         if k % 3 == 0:
             with pytest.raises(fi.NoAnswer):
                 federation.ask(queries(4, seed=k), cancelled=cancelled)
-    end = time.monotonic() + 2
-    while held(federation)["busy"] and time.monotonic() < end:
-        time.sleep(0.005)
+    assert until(lambda: not held(federation)["busy"])
     assert held(federation) == before
 
 
@@ -97,8 +95,5 @@ def test_a_closed_federation_and_its_parties_can_be_collected():
     parties = [weakref.ref(party) for party in federation.parties]
     federation.close()
     del federation
-    end = time.monotonic() + 8  # idle workers end within five seconds
-    while any(ref() is not None for ref in parties) and time.monotonic() < end:
-        gc.collect()
-        time.sleep(0.02)
-    assert [ref() for ref in parties] == [None, None]
+    # idle workers end within five seconds
+    assert until(lambda: gc.collect() >= 0 and [ref() for ref in parties] == [None, None], seconds=30.0)

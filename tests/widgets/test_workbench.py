@@ -7,8 +7,8 @@ import fi_workbench as fi
 from fi_workbench.core.messages import Question
 from fi_workbench.core.options import Between, OneOf, Option
 from fi_workbench.widgets import cells
-from fi_workbench.widgets.comparing import Side, compare
-from fi_workbench.widgets.option_controls import OptionControls
+from fi_workbench.widgets.pages.comparing import Side, compare
+from fi_workbench.widgets.panels.option_controls import OptionControls
 from tests.widgets.conftest import eventually, toy_party
 
 

@@ -18,14 +18,14 @@ from fi_workbench.core.messages import Question
 from fi_workbench.core.records import RoundRecord
 from fi_workbench.protocol.engine import PartyEvent
 from fi_workbench.session.federation import Federation
-from fi_workbench.widgets.absences import Absences, nothing_to_ask
-from fi_workbench.widgets.batches import Batches
-from fi_workbench.widgets.choosing import difference, in_force, refusal
-from fi_workbench.widgets.following import Following
-from fi_workbench.widgets.frames import Frame
-from fi_workbench.widgets.members import Member, members_of
-from fi_workbench.widgets.state import Choice, Notice, WorkbenchState
-from fi_workbench.widgets.stream import Stream, wait_for
+from fi_workbench.widgets.running.absences import Absences, nothing_to_ask
+from fi_workbench.widgets.running.batches import Batches
+from fi_workbench.widgets.running.choosing import difference, in_force, refusal
+from fi_workbench.widgets.running.following import Following
+from fi_workbench.widgets.running.frames import Frame
+from fi_workbench.widgets.running.members import Member, members_of
+from fi_workbench.widgets.running.state import Choice, Notice, WorkbenchState
+from fi_workbench.widgets.running.stream import Stream, wait_for
 from fi_workbench.widgets.wording import title
 
 FRAME_SECONDS = 0.05

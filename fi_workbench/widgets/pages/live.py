@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ipywidgets
 
-from fi_workbench.widgets.frames import Frame
-from fi_workbench.widgets.members import Member
-from fi_workbench.widgets.page import Page
-from fi_workbench.widgets.parts import column, hint, named
-from fi_workbench.widgets.privacy_picker import disclosure_matrix, show_disclosure
+from fi_workbench.widgets.pages.page import Page
+from fi_workbench.widgets.panels.parts import column, hint, named
+from fi_workbench.widgets.panels.privacy_picker import disclosure_matrix, show_disclosure
+from fi_workbench.widgets.running.frames import Frame
+from fi_workbench.widgets.running.members import Member
 from fi_workbench.widgets.views import ClassCounts, ContributionBars, GainBars, SeriesLines
 from fi_workbench.widgets.wording import in_sentence
 

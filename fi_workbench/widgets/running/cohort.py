@@ -13,10 +13,10 @@ from fi_workbench.parties import Party
 from fi_workbench.session.demo import Demo
 from fi_workbench.session.federation import Federation
 from fi_workbench.session.settings import Settings
-from fi_workbench.widgets.driver import Driver
-from fi_workbench.widgets.jobs import Jobs
-from fi_workbench.widgets.members import Member
-from fi_workbench.widgets.state import Choice, Notice, WorkbenchState
+from fi_workbench.widgets.running.driver import Driver
+from fi_workbench.widgets.running.jobs import Jobs
+from fi_workbench.widgets.running.members import Member
+from fi_workbench.widgets.running.state import Choice, Notice, WorkbenchState
 from fi_workbench.widgets.wording import spelled
 
 

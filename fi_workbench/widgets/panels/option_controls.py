@@ -9,7 +9,7 @@ from typing import Any
 import ipywidgets
 
 from fi_workbench.core.options import Between, OneOf, Option
-from fi_workbench.widgets.parts import Quietly, changed, named
+from fi_workbench.widgets.panels.parts import Quietly, changed, named
 
 STEPS = 100
 """Positions of a slider over its range."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import ipywidgets
 
 from fi_workbench.widgets.desk import Desk
-from fi_workbench.widgets.parts import Quietly, button, changed, column, named, row, set_options
+from fi_workbench.widgets.panels.parts import Quietly, button, changed, column, named, row, set_options
 
 MAX = math.inf
 """The slider's end: as fast as it goes."""

@@ -7,8 +7,8 @@ import functools
 import ipywidgets
 
 from fi_workbench.widgets.desk import Desk
-from fi_workbench.widgets.parts import button, column, named, row, shown
-from fi_workbench.widgets.state import Notice, Way
+from fi_workbench.widgets.panels.parts import button, column, named, row, shown
+from fi_workbench.widgets.running.state import Notice, Way
 from fi_workbench.widgets.views import StatusLine
 from fi_workbench.widgets.wording import escaped, sentence
 

@@ -7,10 +7,10 @@ from typing import ClassVar
 import ipywidgets
 
 from fi_workbench.core.disclosure import Need, satisfies
-from fi_workbench.widgets.choosing import mechanisms_that_show, way_to_show
 from fi_workbench.widgets.desk import Desk
-from fi_workbench.widgets.frames import Frame
-from fi_workbench.widgets.parts import column
+from fi_workbench.widgets.panels.parts import column
+from fi_workbench.widgets.running.choosing import mechanisms_that_show, way_to_show
+from fi_workbench.widgets.running.frames import Frame
 from fi_workbench.widgets.views import View
 from fi_workbench.widgets.wording import listed, seen, title
 

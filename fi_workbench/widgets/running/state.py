@@ -15,8 +15,8 @@ from typing import Any, Literal
 import traitlets
 
 from fi_workbench.session.federation import Federation
-from fi_workbench.widgets.frames import Frame
-from fi_workbench.widgets.members import Member
+from fi_workbench.widgets.running.frames import Frame
+from fi_workbench.widgets.running.members import Member
 
 STATUSES = ("empty", "preparing", "ready", "running", "paused", "stopped", "refused")
 

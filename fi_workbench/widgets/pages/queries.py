@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from fi_workbench.core.disclosure import satisfies
 from fi_workbench.core.messages import Question
 from fi_workbench.core.records import RoundRecord
-from fi_workbench.widgets import query_order
-from fi_workbench.widgets.frames import Frame
-from fi_workbench.widgets.page import Page
-from fi_workbench.widgets.parts import Quietly, changed, hint, named, row
+from fi_workbench.widgets.pages import query_order
+from fi_workbench.widgets.pages.page import Page
+from fi_workbench.widgets.panels.parts import Quietly, changed, hint, named, row
+from fi_workbench.widgets.running.frames import Frame
 from fi_workbench.widgets.views import QueryView
 from fi_workbench.widgets.wording import title
 

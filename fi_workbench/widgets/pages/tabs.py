@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import ipywidgets
 
 from fi_workbench.widgets.desk import Desk
-from fi_workbench.widgets.page import Page
-from fi_workbench.widgets.parts import named
+from fi_workbench.widgets.pages.page import Page
+from fi_workbench.widgets.panels.parts import named
 
 
 class Tabs:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from fi_workbench.core.messages import Question
 from fi_workbench.core.records import RoundRecord
 from fi_workbench.session.quality import Gain, RunningTally, Tally
-from fi_workbench.widgets.frames import Frame, PartyLine
-from fi_workbench.widgets.members import Member
+from fi_workbench.widgets.running.frames import Frame, PartyLine
+from fi_workbench.widgets.running.members import Member
 
 POINTS = 500
 """Rounds that the lines go back."""

@@ -6,8 +6,8 @@ import ipywidgets
 
 from fi_workbench.parties import datasets
 from fi_workbench.widgets.desk import Desk
-from fi_workbench.widgets.parties_panel import ALPHAS
-from fi_workbench.widgets.parts import button, column, hint, named, row, shown
+from fi_workbench.widgets.panels.parties import ALPHAS
+from fi_workbench.widgets.panels.parts import button, column, hint, named, row, shown
 
 
 class EmptyPanel:

@@ -13,10 +13,10 @@ from typing import Any
 import ipywidgets
 
 from fi_workbench.core.errors import FederationError
-from fi_workbench.widgets.page import Page
-from fi_workbench.widgets.parts import column, hint, named, row
-from fi_workbench.widgets.saving import LoadButton, SaveButton
-from fi_workbench.widgets.state import Notice
+from fi_workbench.widgets.pages.page import Page
+from fi_workbench.widgets.pages.saving import LoadButton, SaveButton
+from fi_workbench.widgets.panels.parts import column, hint, named, row
+from fi_workbench.widgets.running.state import Notice
 
 _KINDS = {
     ".csv": "text/csv",

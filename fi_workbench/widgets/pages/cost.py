@@ -5,9 +5,9 @@ from __future__ import annotations
 import ipywidgets
 import numpy as np
 
-from fi_workbench.widgets.frames import Frame
-from fi_workbench.widgets.page import Page
-from fi_workbench.widgets.parts import named
+from fi_workbench.widgets.pages.page import Page
+from fi_workbench.widgets.panels.parts import named
+from fi_workbench.widgets.running.frames import Frame
 from fi_workbench.widgets.views import TableView
 
 _TOTALS = (

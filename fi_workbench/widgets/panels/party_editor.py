@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipywidgets
 
 from fi_workbench.widgets.desk import Desk
-from fi_workbench.widgets.members import Member
-from fi_workbench.widgets.parts import Quietly, button, changed, column, hint, named, row, set_options, shown
+from fi_workbench.widgets.panels.parts import Quietly, button, changed, column, hint, named, row, set_options, shown
+from fi_workbench.widgets.running.members import Member
 
 
 class PartyEditor:

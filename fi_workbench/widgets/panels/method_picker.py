@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import ipywidgets
 
 from fi_workbench.core.options import Option
-from fi_workbench.widgets.option_controls import OptionControls
-from fi_workbench.widgets.parts import Quietly, button, changed, column, hint, named, set_options, shown
+from fi_workbench.widgets.panels.option_controls import OptionControls
+from fi_workbench.widgets.panels.parts import Quietly, button, changed, column, hint, named, set_options, shown
 from fi_workbench.widgets.wording import escaped, title
 
 

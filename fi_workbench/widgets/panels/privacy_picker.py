@@ -11,10 +11,10 @@ import ipywidgets
 from fi_workbench.core.disclosure import ROLES, Disclosure, Item, Role
 from fi_workbench.core.options import Between, OneOf, Option
 from fi_workbench.privacy.mechanism import Mechanism, mechanisms
-from fi_workbench.widgets.choosing import carriers
 from fi_workbench.widgets.desk import Desk
-from fi_workbench.widgets.method_picker import MethodPicker
-from fi_workbench.widgets.parts import Quietly, changed, hint, named, section
+from fi_workbench.widgets.panels.method_picker import MethodPicker
+from fi_workbench.widgets.panels.parts import Quietly, changed, hint, named, section
+from fi_workbench.widgets.running.choosing import carriers
 from fi_workbench.widgets.views import DisclosureMatrix
 
 _ROLES: dict[Role, str] = {

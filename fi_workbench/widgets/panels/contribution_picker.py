@@ -7,8 +7,8 @@ from dataclasses import replace
 from fi_workbench.incentives import ContributionMethod, contribution_methods
 from fi_workbench.session.settings import AUTO
 from fi_workbench.widgets.desk import Desk
-from fi_workbench.widgets.method_picker import MethodPicker
-from fi_workbench.widgets.parts import section
+from fi_workbench.widgets.panels.method_picker import MethodPicker
+from fi_workbench.widgets.panels.parts import section
 from fi_workbench.widgets.wording import title
 
 

@@ -12,11 +12,11 @@ from fi_workbench.aggregation import rules
 from fi_workbench.core.messages import Question
 from fi_workbench.core.progress import OnProgress
 from fi_workbench.core.records import RoundRecord
-from fi_workbench.widgets.comparing import Comparison, Side, compare
 from fi_workbench.widgets.desk import Desk
-from fi_workbench.widgets.method_picker import MethodPicker
-from fi_workbench.widgets.page import Page
-from fi_workbench.widgets.parts import button, column, hint, named, row, shown
+from fi_workbench.widgets.pages.comparing import Comparison, Side, compare
+from fi_workbench.widgets.pages.page import Page
+from fi_workbench.widgets.panels.method_picker import MethodPicker
+from fi_workbench.widgets.panels.parts import button, column, hint, named, row, shown
 from fi_workbench.widgets.views import TableView
 from fi_workbench.widgets.wording import escaped, per_cent, title
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fi_workbench.aggregation import rules
 from fi_workbench.widgets.desk import Desk
-from fi_workbench.widgets.method_picker import MethodPicker
-from fi_workbench.widgets.parts import section
+from fi_workbench.widgets.panels.method_picker import MethodPicker
+from fi_workbench.widgets.panels.parts import section
 
 
 class RulePicker:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import weakref
 
-from fi_workbench.widgets.state import WorkbenchState
+from fi_workbench.widgets.running.state import WorkbenchState
 
 _SOURCE = "fi_workbench.protocol.party_side"
 

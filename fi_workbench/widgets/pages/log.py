@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipywidgets
 
-from fi_workbench.widgets.page import Page
+from fi_workbench.widgets.pages.page import Page
 from fi_workbench.widgets.views import LogLines
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from fi_workbench.core.errors import FederationError
 from fi_workbench.core.progress import OnProgress, Progress
-from fi_workbench.widgets.state import Notice, Task, WorkbenchState
+from fi_workbench.widgets.running.state import Notice, Task, WorkbenchState
 
 T = TypeVar("T")
 

@@ -7,9 +7,9 @@ import functools
 import ipywidgets
 
 from fi_workbench.widgets.desk import Desk
-from fi_workbench.widgets.members import Member
-from fi_workbench.widgets.parts import Quietly, button, changed, column, hint, named, row, section, shown
-from fi_workbench.widgets.party_editor import PartyEditor
+from fi_workbench.widgets.panels.parts import Quietly, button, changed, column, hint, named, row, section, shown
+from fi_workbench.widgets.panels.party_editor import PartyEditor
+from fi_workbench.widgets.running.members import Member
 from fi_workbench.widgets.views import palette
 from fi_workbench.widgets.wording import escaped
 

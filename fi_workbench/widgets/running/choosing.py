@@ -9,7 +9,7 @@ from fi_workbench.core.disclosure import Need, satisfies
 from fi_workbench.core.errors import DoesNotFit, FederationError
 from fi_workbench.privacy.mechanism import Mechanism, mechanisms
 from fi_workbench.session.federation import Federation
-from fi_workbench.widgets.state import Choice, Notice, Way
+from fi_workbench.widgets.running.state import Choice, Notice, Way
 from fi_workbench.widgets.wording import title
 
 MOST_WAYS = 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fi_workbench.core.records import RoundRecord
 from fi_workbench.session.federation import Federation
-from fi_workbench.widgets.state import Notice, WorkbenchState
+from fi_workbench.widgets.running.state import Notice, WorkbenchState
 from fi_workbench.widgets.wording import absent
 
 

@@ -1,0 +1,1 @@
+"""The settings on the left and the head above, one panel per file."""

@@ -1,0 +1,1 @@
+"""What runs behind the page: the state, the thread that streams, and what changes them; no DOM here."""
