@@ -42,9 +42,8 @@ def workbench(page, open_notebook, run_all, run_command):
     line = box.locator("[data-testid=fi-status-line]")
     try:
         line.wait_for(state="attached", timeout=20_000)
-    except (
-        PlaywrightError
-    ):  # seen once in hundreds of runs, after a file was loaded: the cell ran, its output stayed away
+    except PlaywrightError:
+        # seen once in hundreds of runs, after a file was loaded: the cell ran, and its output stayed away
         run_cell(page, run_command, "workbench =")
     expect(line).to_have_attribute("data-status", "ready", timeout=20_000)
     expect(box.locator(".fi-contribution-bars svg")).to_be_visible(timeout=20_000)
