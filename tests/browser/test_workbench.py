@@ -43,7 +43,7 @@ def workbench(page, open_notebook, run_all, run_command):
     try:
         line.wait_for(state="attached", timeout=20_000)
     except PlaywrightError:
-        # seen once in hundreds of runs, after a file was loaded: the cell ran, and its output stayed away
+        # seen once, after a file had been loaded: the cell ran, and its output stayed away
         run_cell(page, run_command, "workbench =")
     expect(line).to_have_attribute("data-status", "ready", timeout=20_000)
     expect(box.locator(".fi-contribution-bars svg")).to_be_visible(timeout=20_000)
