@@ -109,7 +109,7 @@ def _print(console: Console, federation: Federation, summary: Summary, digest: s
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("party\n", no_wrap=True, overflow="ellipsis", max_width=16)
     table.add_column("model\n", no_wrap=True, overflow="ellipsis")
-    heads = ("alone\n%", "with all\n%", "gain\npoints", "on own\nclasses", "share\n%", "latency\nms", "missed")
+    heads = ("alone\n%", "all\n%", "gain\npoints", "on own\nmix", "share\n%", "latency\nms", "missed")
     for head in heads:
         table.add_column(head, justify="right", no_wrap=True)
     for row in summary.parties:
