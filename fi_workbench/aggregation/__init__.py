@@ -1,11 +1,21 @@
 """Rules that combine the parties' answers."""
 
 # importing a family registers its members
-from fi_workbench.aggregation import competence, pooling, voting
+from fi_workbench.aggregation import (
+    augmentation,
+    competence,
+    consensus,
+    learned,
+    pooling,
+    priors,
+    robust,
+    truth,
+    voting,
+)
 from fi_workbench.aggregation.offline import aggregate
-from fi_workbench.aggregation.rule import Enrolment, LocalView, Rule, aggregation_rule, rules, sum_rule
+from fi_workbench.aggregation.rule import Enrolment, LocalView, Rule, aggregation_rule, each_rule, rules, sum_rule
 
 __all__ = [
-    "Enrolment", "LocalView", "Rule", "aggregate", "aggregation_rule", "competence", "pooling", "rules", "sum_rule",
-    "voting",
+    "Enrolment", "LocalView", "Rule", "aggregate", "aggregation_rule", "augmentation", "competence", "consensus",
+    "each_rule", "learned", "pooling", "priors", "robust", "rules", "sum_rule", "truth", "voting",
 ]  # fmt: skip

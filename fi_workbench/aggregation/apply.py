@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fi_workbench.aggregation.rule import Component, LocalView, OnAbsence, Rule, Summand, rules
 from fi_workbench.core.arrays import Answers, Outputs, Scores, to_logits, to_simplex
-from fi_workbench.core.errors import DoesNotFit, InvalidAnswer
+from fi_workbench.core.errors import DoesNotFit, InvalidAnswer, InvalidParty
 from fi_workbench.core.options import check_options
 
 
@@ -24,19 +24,27 @@ def checked_options(rule: Rule, options: Mapping[str, Any]) -> dict[str, Any]:
 def components_of(
     rule: Rule, n_classes: int, on_absence: OnAbsence, options: Mapping[str, Any]
 ) -> Mapping[str, Component]:
-    """Declarations of the arrays of a rule's summand; empty for a rule that needs no sum."""
+    """Declarations of the arrays of a rule's local part; empty for a rule that has none."""
     if rule.components is None:
         return {}
     return rule.components(n_classes, on_absence, **_taken(rule.components, checked_options(rule, options)))
 
 
+def enrolment_components_of(rule: Rule, n_classes: int, options: Mapping[str, Any]) -> Mapping[str, Component]:
+    """Declarations of the arrays of a rule's enrolment sum; empty for a rule that asks for none."""
+    if rule.enrolment is None:
+        return {}
+    declare = rule.enrolment.components
+    return declare(n_classes, **_taken(declare, checked_options(rule, options)))
+
+
 def local_part(rule: Rule, view: LocalView, options: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
-    """One party's summand, inside its declared bounds.
+    """One party's part (its summand, where the rule needs a sum), inside its declared bounds.
 
     Parameters
     ----------
     rule : Rule
-        One that needs only a sum.
+        One with a party-side part.
     view : LocalView
         With ``values`` (query, class).
     options : mapping
@@ -49,12 +57,15 @@ def local_part(rule: Rule, view: LocalView, options: Mapping[str, Any]) -> dict[
     InvalidParty
         A private fact that the rule needs is missing or unusable.
     DoesNotFit
-        The rule needs each answer, or an enrolment sum that ``view.totals`` lacks.
+        The rule needs each answer as it is, an enrolment sum that ``view.totals`` lacks, or queries to ask about again.
     """
     if rule.local is None:
         raise DoesNotFit(f"Rule {rule.name!r} needs each answer; it has no party-side part.")
-    if rule.enrolment and (missing := sorted(set(rule.enrolment.components) - set(view.totals))):
+    if rule.enrolment and (missing := sorted(set(rule.enrolment.names) - set(view.totals))):
         raise DoesNotFit(f"Rule {rule.name!r} needs the enrolment sums {missing}; enrol the cohort first.")
+    if rule.asks_again and (view.queries is None or view.predict is None):
+        fits = [name for name, other in rules.items() if not other.asks_again]
+        raise DoesNotFit(f"Rule {rule.name!r} asks each party's model again; there are answers only, no queries.", fits)
     options = checked_options(rule, options)
     n_queries, n_classes = view.values.shape
     declared = components_of(rule, n_classes, view.on_absence, options)
@@ -63,7 +74,7 @@ def local_part(rule: Rule, view: LocalView, options: Mapping[str, Any]) -> dict[
 
 
 def enrolment_part(
-    rule: Rule, facts: Mapping[str, Any], *, n_classes: int | None = None
+    rule: Rule, facts: Mapping[str, Any], options: Mapping[str, Any] | None = None, *, n_classes: int | None = None
 ) -> dict[str, NDArray[np.float64]]:
     """One party's summand of the enrolment sum; empty for a rule that asks for none.
 
@@ -76,10 +87,11 @@ def enrolment_part(
     """
     if rule.enrolment is None:
         return {}
-    summand = rule.enrolment.local(facts)
-    declared = rule.enrolment.components
+    options = checked_options(rule, options or {})
+    summand = rule.enrolment.local(facts, **_taken(rule.enrolment.local, options))
     if n_classes is None:
-        n_classes = max((np.size(summand[name]) for name, one in declared.items() if one.axes == "class"), default=0)
+        n_classes = max((len(array) for array in map(np.asarray, summand.values()) if array.ndim == 1), default=0)
+    declared = enrolment_components_of(rule, n_classes, options)
     return _within(rule.name, summand, declared, 0, n_classes)
 
 
@@ -103,13 +115,28 @@ def total(summands: Iterable[Summand]) -> dict[str, NDArray[np.float64]]:
     return sums
 
 
+def side_by_side(parts: Sequence[Summand]) -> dict[str, NDArray[np.float64]]:
+    """The parties' parts, component by component (party, ...), in the order given.
+
+    Raises
+    ------
+    DoesNotFit
+        There is none.
+    """
+    if not parts:
+        raise DoesNotFit("There is nothing to finish: no party is present.")
+    return {name: np.stack([np.asarray(part[name], dtype=np.float64) for part in parts]) for name in parts[0]}
+
+
 def finish(
     rule: Rule,
     options: Mapping[str, Any],
     *,
     sums: Mapping[str, NDArray[Any]] | None = None,
+    parts: Mapping[str, NDArray[Any]] | None = None,
     answers: Answers | Sequence[NDArray[Any]] | None = None,
     outputs: Outputs | Sequence[Outputs] = "logits",
+    parties: Sequence[str] | None = None,
 ) -> Scores:
     """Scores (query, class) from what the coordinator, or the client, holds after the last phase.
 
@@ -120,10 +147,14 @@ def finish(
         The rule's options; what is missing takes its default.
     sums : mapping of str to array
         For a rule that needs a sum: the summed components.
+    parts : mapping of str to array (party, ...)
+        For a rule that needs each part: the components of those present.
     answers : (party, query, class) or a sequence of (query, class)
         For every other rule: the checked answers of those present.
     outputs : {"logits", "probabilities"}, or one of them per party
         What ``answers`` are.
+    parties : sequence of str, optional
+        Whose ``answers`` they are; "party 0", "party 1", ... where not given.
 
     Raises
     ------
@@ -134,17 +165,36 @@ def finish(
     """
     options = checked_options(rule, options)
     if rule.finish is not None:
-        if sums is None:
-            raise DoesNotFit(f"Rule {rule.name!r} finishes a sum; none was given.")
-        scores = rule.finish(sums, **_taken(rule.finish, options))
+        gathered, what = (parts, "each party's part") if rule.gathers == "parts" else (sums, "a sum")
+        if gathered is None:
+            raise DoesNotFit(f"Rule {rule.name!r} finishes {what}; none was given.")
+        scores = rule.finish(gathered, **_taken(rule.finish, options))
         return _checked_scores(rule, scores, None)
     if rule.combine is None or answers is None:
         raise DoesNotFit(f"Rule {rule.name!r} needs {rule.needs!r}: the parties' answers; none were given.")
     per_party: Sequence[Outputs] = [outputs] * len(answers) if isinstance(outputs, str) else outputs
-    check_outputs(rule, {f"party {k}": kind for k, kind in enumerate(per_party)})
+    names = named(len(answers), parties)
+    check_outputs(rule, dict(zip(names, per_party, strict=True)))
     as_used = np.stack([_as_used(rule, values, kind) for values, kind in zip(answers, per_party, strict=True)])
-    scores = rule.combine(as_used, **_taken(rule.combine, options))
+    given = (as_used, names) if _is_told_parties(rule.combine) else (as_used,)
+    scores = rule.combine(*given, **_taken(rule.combine, options))
     return _checked_scores(rule, scores, np.shape(answers[0]))
+
+
+def named(n_parties: int, parties: Sequence[str] | None) -> tuple[str, ...]:
+    """Names of the rows of ``n_parties`` answers: those given, or "party 0", "party 1", ...
+
+    Raises
+    ------
+    InvalidParty
+        Not one name per row, or one name twice.
+    """
+    if parties is None:
+        return tuple(f"party {k}" for k in range(n_parties))
+    names = tuple(parties)
+    if len(names) != n_parties or len(set(names)) != n_parties:
+        raise InvalidParty(f"parties are {list(names)}; {n_parties} different names are needed, one for each answer.")
+    return names
 
 
 def check_outputs(rule: Rule, outputs_of_parties: Mapping[str, Outputs]) -> None:
@@ -178,6 +228,17 @@ def check_facts(rule: Rule, facts_of_parties: Mapping[str, Iterable[str]]) -> No
         listed = "; ".join(f"{party} lacks {', '.join(facts)}" for party, facts in lacking.items())
         fits = [name for name, other in rules.items() if other.facts <= common]
         raise DoesNotFit(f"Rule {rule.name!r} uses private facts that not every party holds: {listed}.", fits)
+
+
+@lru_cache(maxsize=256)
+def _is_told_parties(function: Callable[..., Any]) -> bool:
+    """Whether the second positional parameter of a ``combine`` asks for the names of its rows."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # a C function has no signature to read
+        return False
+    positional = [one.name for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    return positional[1:2] == ["parties"]
 
 
 @lru_cache(maxsize=256)

@@ -34,11 +34,13 @@ def as_distribution(rows: NDArray[Any]) -> Scores:
     """Rows scaled to sum to one, (query, class) -> (query, class); the order within each row never changes.
 
     A row whose sum is not positive (all zero, or negative under added noise) is shifted first, so that a row of
-    zeros becomes uniform. Under added noise single entries may stay below zero.
+    zeros becomes uniform. In any other row what added noise pushed below zero counts as zero.
     """
     totals = rows.sum(axis=-1, keepdims=True)
     empty = totals <= TINY
     if empty.any():
         rows = np.where(empty, rows - rows.min(axis=-1, keepdims=True) + 1.0, rows)
-        totals = rows.sum(axis=-1, keepdims=True)
+    if (rows < 0.0).any():
+        rows = np.maximum(rows, 0.0)
+    totals = rows.sum(axis=-1, keepdims=True)
     return np.asarray(rows / totals)

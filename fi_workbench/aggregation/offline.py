@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fi_workbench.aggregation.apply import check_facts, checked_options, enrolment_part, finish, local_part, total
+from fi_workbench.aggregation.apply import (
+    check_facts,
+    check_outputs,
+    checked_options,
+    enrolment_part,
+    finish,
+    local_part,
+    named,
+    side_by_side,
+    total,
+)
 from fi_workbench.aggregation.rule import LocalView, OnAbsence, Rule, rules
-from fi_workbench.core.arrays import Answers, Outputs, Scores, check_answer
+from fi_workbench.core.arrays import Answers, Outputs, Scores, check_answer, softmax, to_logits
 from fi_workbench.core.errors import InvalidAnswer, InvalidParty
 from fi_workbench.core.options import options_of
 
@@ -44,12 +54,14 @@ def aggregate(
     outputs: Outputs = "logits",
     class_counts: ArrayLike | None = None,
     data_sizes: ArrayLike | None = None,
+    parties: Sequence[str] | None = None,
+    temperatures: ArrayLike | None = None,
     on_absence: OnAbsence = "renormalise",
     **options: Any,
 ) -> Scores:
     """What a federation would answer, computed on plain arrays.
 
-    A rule that needs only a sum is computed as a round computes it: each party's part, their sum, the finish.
+    A rule with a party-side part is computed as a round computes it: each party's part, their sum, the finish.
     Each part is computed in the precision of ``logits``, float32 or float64, and summed in float64; on the golden
     logits both give every figure of the reference exactly (its closest call is decided by 2.6e-5).
 
@@ -65,6 +77,10 @@ def aggregate(
         Training samples of each class, for rules that use them.
     data_sizes : array (party,), optional
         Training samples; the sums of ``class_counts`` where only those are given.
+    parties : sequence of str, optional
+        Their names, for rules that know parties by name; "party 0", "party 1", ... where not given.
+    temperatures : array (party,), optional
+        Each party's logits are divided by its temperature before anything else: calibration.
     on_absence : {"renormalise", "keep"}
     **options
         Options of the rule.
@@ -81,9 +97,9 @@ def aggregate(
     InvalidAnswer
         Not (party, query, class) with at least one of each, NaN or infinite, or not probabilities as declared.
     InvalidParty
-        Counts or sizes of the wrong shape, negative, or not finite.
+        Counts, sizes, temperatures or names of the wrong shape, negative, or not finite.
     DoesNotFit
-        The rule needs counts or sizes that were not given; lists the rules that need none.
+        The rule needs counts, sizes or queries that were not given; lists the rules that need none.
 
     Examples
     --------
@@ -94,18 +110,24 @@ def aggregate(
     chosen = resolve(rule)
     settings = checked_options(chosen, options)
     answers = _stacked(logits, outputs)
+    names = named(len(answers), parties)
+    check_outputs(chosen, dict.fromkeys(names, outputs))
+    if temperatures is not None:
+        answers = _calibrated(answers, outputs, temperatures)
     facts = _facts(len(answers), class_counts, data_sizes)
-    check_facts(chosen, {f"party {k}": held for k, held in enumerate(facts)})
+    check_facts(chosen, dict(zip(names, facts, strict=True)))
     if chosen.local is None:
-        return finish(chosen, settings, answers=answers, outputs=outputs)
+        return finish(chosen, settings, answers=answers, outputs=outputs, parties=names)
     n_classes = answers.shape[-1]
-    enrolled = [enrolment_part(chosen, held, n_classes=n_classes) for held in facts] if chosen.enrolment else []
-    totals = total(enrolled) if enrolled else {}
-    views = (
-        LocalView(values, outputs, facts=held, totals=totals, on_absence=on_absence)
+    enrolled = [enrolment_part(chosen, held, settings, n_classes=n_classes) for held in facts]
+    totals = total(enrolled) if chosen.enrolment else {}
+    parts = (
+        local_part(chosen, LocalView(values, outputs, facts=held, totals=totals, on_absence=on_absence), settings)
         for values, held in zip(answers, facts, strict=True)
     )
-    return finish(chosen, settings, sums=total(local_part(chosen, view, settings) for view in views))
+    if chosen.gathers == "parts":
+        return finish(chosen, settings, parts=side_by_side(list(parts)))
+    return finish(chosen, settings, sums=total(parts))
 
 
 def _stacked(values: Any, outputs: Outputs) -> Answers:
@@ -120,6 +142,17 @@ def _stacked(values: Any, outputs: Outputs) -> Answers:
         raise InvalidAnswer(f"Answers have shape {array.shape}; (party, query, class), none of them 0, is needed.")
     _, n_queries, n_classes = array.shape
     return np.stack([check_answer(one, outputs, n_queries, n_classes, f"Party {k}") for k, one in enumerate(array)])
+
+
+def _calibrated(answers: Answers, outputs: Outputs, temperatures: ArrayLike) -> Answers:
+    """Answers of the same kind, (party, query, class), whose logits are divided by their party's temperature."""
+    given = np.asarray(temperatures)
+    if given.shape != (len(answers),) or given.dtype.kind not in "fiu":
+        raise InvalidParty(f"temperatures have shape {given.shape}, dtype {given.dtype}; ({len(answers)},) is needed.")
+    if not (np.isfinite(given) & (given > 0)).all():
+        raise InvalidParty(f"temperatures are {given.tolist()}; each is a finite number above 0.")
+    cooled = to_logits(answers, outputs) / given.astype(answers.dtype)[:, None, None]
+    return cooled if outputs == "logits" else softmax(cooled)
 
 
 def _facts(n_parties: int, class_counts: ArrayLike | None, data_sizes: ArrayLike | None) -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
 """Pools weighted by what a party can say of itself: how certain it is, how much data it saw; and the mean of logits.
 
 Sources: C. Genest, J. Zidek, Combining probability distributions, Statistical Science 1(1), 1986 (linear and
-logarithmic pools); entropy weights as in FedSEI (arXiv:2603.02214); size weights after B. McMahan et al., AISTATS 2017.
+logarithmic pools); entropy weights as in FedSEI (arXiv:2603.02214); size weights after B. McMahan et al., AISTATS 2017;
+energies after W. Liu et al., Energy-based out-of-distribution detection, NeurIPS 2020.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ from numpy.typing import NDArray
 from fi_workbench.aggregation.facts import MAX_DATA_SIZE, data_size_of
 from fi_workbench.aggregation.normalise import COUNT, as_distribution, one, simplex_component
 from fi_workbench.aggregation.rule import Component, LocalView, OnAbsence, Summand, sum_rule
-from fi_workbench.core.arrays import Scores, entropy, softmax
+from fi_workbench.core.arrays import TINY, Scores, entropy, softmax
 from fi_workbench.core.options import Between
 
 Bound = Annotated[float, Between(1, 1000, log=True), "Logits of each row, centred, are clipped to this either side."]
 MaxSize = Annotated[float, Between(1, MAX_DATA_SIZE, log=True), "The largest data set that a party may claim."]
+
+Temperature = Annotated[float, Between(0.1, 100, log=True), "Divides the energy: larger makes the weights more even."]
+Reach = Annotated[float, Between(1, 30), "Logarithms of weights are clipped to this either side."]
 
 
 def _entropy_components(n_classes: int, _on_absence: OnAbsence) -> Mapping[str, Component]:
@@ -34,7 +38,8 @@ def _entropy_components(n_classes: int, _on_absence: OnAbsence) -> Mapping[str, 
 
 
 def _weighted_mean(sums: Mapping[str, NDArray[Any]]) -> Scores:
-    return np.asarray(sums["weighted"] / sums["weight"][:, None])
+    # noise may leave no weight at all; the weighted sum still says which class leads
+    return as_distribution(sums["weighted"] / np.maximum(sums["weight"], TINY)[:, None])
 
 
 @sum_rule(
@@ -109,3 +114,31 @@ def size_weighted(view: LocalView, *, max_size: MaxSize = 1_000_000.0) -> Summan
     size = data_size_of(view.facts, max_size)
     p = view.probabilities
     return {"weighted": size * p, "size": np.asarray(size, dtype=p.dtype)}
+
+
+def _energy_components(_n_classes: int, _on_absence: OnAbsence, *, reach: Reach = 20.0) -> Mapping[str, Component]:
+    most, least = math.exp(reach), math.exp(-reach)
+    return {
+        "weighted": simplex_component(most),
+        "weight": Component("query", least, most, l1=most - least, l2=most - least),
+    }
+
+
+@sum_rule(
+    components=_energy_components,
+    finish=_weighted_mean,
+    uses="raw_logits",
+    formula=r"\sum_k w_k p_k(c) \,/ \sum_k w_k, \quad w_k = e^{-E_k / T}, \; -E_k = \log \sum_c e^{z_k(c)}",
+    source="energy score of Liu et al. 2020, arXiv:2010.03759",
+)
+def energy_weighted(view: LocalView, *, temperature: Temperature = 1.0, reach: Reach = 20.0) -> Summand:
+    """A party counts the more on a query the larger its logits are: small ones mean a query unlike its training data.
+
+    It uses what the softmax throws away, so every party must return raw logits; those whose logits are larger by
+    habit, not by knowledge, are trusted too much. -E / T is clipped to ``reach`` either side.
+    """
+    highest = view.logits.max(axis=-1)
+    energy = highest + np.log(np.exp(view.logits - highest[:, None]).sum(axis=-1))
+    # in float64: weights reach from e^-reach to e^reach
+    weight = np.exp(np.clip(energy.astype(np.float64) / temperature, -reach, reach))
+    return {"weighted": weight[:, None] * view.probabilities, "weight": weight}

@@ -1,7 +1,8 @@
 """What an aggregation rule is: a pure function, or a frozen pair of them, with what it must see stated beside it.
 
 A rule has two ends. One that needs only ``sum`` is a party-side *summand* and a coordinator-side *finish*, so it runs
-unchanged in the clear and under secure sum. One that needs ``each`` or ``votes`` is one function of all answers.
+unchanged in the clear and under secure sum. One that needs ``each`` or ``votes`` is one function of all answers, or,
+where a party's part needs what only the party has, two ends again: then the parts are finished one beside the other.
 """
 
 from __future__ import annotations
@@ -29,9 +30,12 @@ OnAbsence = Literal["renormalise", "keep"]
 """Whether those present share the weight of the absent, or it is left out (renormalising under a hiding mechanism would
 disclose the absent party's counts)."""
 
+Gathers = Literal["answers", "sum", "parts"]
+"""What a rule's last function gets: each answer, or what its local part made of them, summed or one by one."""
+
 __all__ = [
-    "Axes", "Component", "Enrolment", "LocalView", "OnAbsence", "Rule", "Summand", "Uses",
-    "aggregation_rule", "described", "rules", "sum_rule",
+    "Axes", "Component", "Enrolment", "Gathers", "LocalView", "OnAbsence", "Rule", "Summand", "Uses",
+    "aggregation_rule", "described", "each_rule", "rules", "sum_rule",
 ]  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -85,18 +89,21 @@ class Enrolment:
     Parameters
     ----------
     local : callable
-        ``(facts) -> summand``, at the party.
-    components : mapping
-        Declaration of each array of that summand.
+        ``(facts, **options) -> summand``, at the party.
+    components : callable
+        ``(n_classes, **options) -> {name: Component}``: declaration of each array of that summand.
+    names : tuple of str
+        Of these arrays.
     """
 
-    local: Callable[[Mapping[str, Any]], Summand]
-    components: Mapping[str, Component]
+    local: Callable[..., Summand]
+    components: Callable[..., Mapping[str, Component]]
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Rule:
-    """An aggregation rule as registered; made by :func:`aggregation_rule` and :func:`sum_rule`.
+    """An aggregation rule as registered; made by :func:`aggregation_rule`, :func:`each_rule` and :func:`sum_rule`.
 
     Parameters
     ----------
@@ -108,11 +115,15 @@ class Rule:
         Private facts that each party must hold.
     options : tuple of Option
     combine : callable or None
-        ``(answers, **options) -> scores`` for rules that need each answer or the votes.
+        ``(answers, **options) -> scores`` for rules of whole answers or votes. With a second positional parameter
+        ``parties`` it is also told whose answers they are: a tuple of names, those present.
     local, components, finish : callable or None
         ``(view, **options) -> summand``, ``(n_classes, on_absence, **options) -> {name: Component}`` and
-        ``(sums, **options) -> scores`` for rules that need a sum.
+        ``(sums, **options) -> scores`` for rules with a party-side part. Where they need each part, ``finish`` gets
+        parts (party, ...) in place of sums.
     enrolment : Enrolment or None
+    asks_again : bool
+        Whether the local part asks the party's model about changed queries, so that it needs the queries themselves.
     """
 
     name: str
@@ -129,9 +140,19 @@ class Rule:
     components: Callable[..., Mapping[str, Component]] | None = None
     finish: Callable[..., Scores] | None = None
     enrolment: Enrolment | None = None
+    asks_again: bool = False
+
+    @property
+    def gathers(self) -> Gathers:
+        """What the last function of this rule gets."""
+        if self.local is None:
+            return "answers"
+        return "sum" if self.needs == "sum" else "parts"
 
 
-rules: Registry[Rule] = Registry("rule")
+_BOUND = "It is a bound, which looks at the true labels, and no rule: fi.bound(logits, labels, {!r})."
+
+rules: Registry[Rule] = Registry("rule", {name: _BOUND.format(name) for name in ("oracle", "best_party")})
 
 
 def aggregation_rule(
@@ -140,7 +161,8 @@ def aggregation_rule(
     """Register ``(answers, *, options) -> scores`` as a rule under the function's name, and return it unchanged.
 
     ``answers`` are (party, query, class), probabilities or logits as ``uses`` says; under ``needs="votes"`` one-hot
-    votes. Keyword-only parameters become the rule's options, with sliders where they are ``Annotated`` with a range.
+    votes. Keyword-only parameters become the rule's options, with sliders where they are ``Annotated`` with a range. A
+    function ``(answers, parties, *, options)`` is told the names of those present too.
     """
 
     def register(function: F) -> F:
@@ -162,6 +184,7 @@ def sum_rule(
     uses: Uses = "probabilities",
     facts: tuple[str, ...] = (),
     enrolment: Enrolment | None = None,
+    asks_again: bool = False,
     formula: str = "",
     source: str = "",
 ) -> Callable[[F], F]:
@@ -172,15 +195,51 @@ def sum_rule(
     components : callable
         ``(n_classes, on_absence, *, options) -> {name: Component}``.
     finish : callable
-        ``(sums, *, options) -> scores (query, class)``. Each of the three may take the options that it uses.
+        ``(sums, *, options) -> scores (query, class)``. Each of the three may take the options that it uses, and so may
+        both ends of the ``enrolment``.
+    """
+
+    def register(function: F) -> F:
+        title, explanation = described(function)
+        enrolled = () if enrolment is None else (enrolment.local, enrolment.components)
+        options = options_of(function, components, finish, *enrolled)
+        rule = Rule(
+            function.__name__, title, explanation, formula, source, "sum", uses, frozenset(facts), options,
+            local=function, components=components, finish=finish, enrolment=enrolment, asks_again=asks_again,
+        )  # fmt: skip
+        rules.add(rule.name, rule)
+        return function
+
+    return register
+
+
+def each_rule(
+    *,
+    components: Callable[..., Mapping[str, Component]],
+    finish: Callable[..., Scores],
+    uses: Uses = "probabilities",
+    facts: tuple[str, ...] = (),
+    formula: str = "",
+    source: str = "",
+) -> Callable[[F], F]:
+    """Register ``(view, *, options) -> {name: array}`` as a rule that needs each part, and return it unchanged.
+
+    For what a party must compute itself, from private facts that nobody else need see, but that no sum can carry.
+
+    Parameters
+    ----------
+    components : callable
+        ``(n_classes, on_absence, *, options) -> {name: Component}``.
+    finish : callable
+        ``(parts: {name: (party, ...)}, *, options) -> scores (query, class)``, over those present.
     """
 
     def register(function: F) -> F:
         title, explanation = described(function)
         options = options_of(function, components, finish)
         rule = Rule(
-            function.__name__, title, explanation, formula, source, "sum", uses, frozenset(facts), options,
-            local=function, components=components, finish=finish, enrolment=enrolment,
+            function.__name__, title, explanation, formula, source, "each", uses, frozenset(facts), options,
+            local=function, components=components, finish=finish,
         )  # fmt: skip
         rules.add(rule.name, rule)
         return function

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fi_workbench.aggregation.normalise import COUNT, one, simplex_component
+from fi_workbench.aggregation.normalise import COUNT, as_distribution, one, simplex_component
 from fi_workbench.aggregation.rule import Component, LocalView, OnAbsence, Summand, sum_rule
 from fi_workbench.core.arrays import Scores
 
@@ -22,7 +22,7 @@ def _vote_components(_n_classes: int, _on_absence: OnAbsence) -> Mapping[str, Co
 
 
 def _share_of_votes(sums: Mapping[str, NDArray[Any]]) -> Scores:
-    return np.asarray(sums["votes"] / sums["count"])
+    return as_distribution(sums["votes"] / sums["count"])
 
 
 @sum_rule(
@@ -49,7 +49,7 @@ def _mean_components(_n_classes: int, _on_absence: OnAbsence) -> Mapping[str, Co
 
 def mean_probabilities(sums: Mapping[str, NDArray[Any]]) -> Scores:
     """Mean of the summed probabilities over the present parties, (query, class)."""
-    return np.asarray(sums["probabilities"] / sums["count"])
+    return as_distribution(sums["probabilities"] / sums["count"])
 
 
 @sum_rule(

@@ -64,6 +64,12 @@ def to_logits(values: NDArray[Any], outputs: Outputs) -> NDArray[np.floating[Any
     return np.asarray(values) if outputs == "logits" else np.log(np.clip(values, TINY, None))
 
 
+def at_temperature(values: NDArray[Any], outputs: Outputs, temperature: float) -> NDArray[np.floating[Any]]:
+    """An answer (query, class) at another temperature, of the same kind and dtype: softmax(z / temperature)."""
+    cooled = (to_logits(values, outputs) / temperature).astype(values.dtype)
+    return cooled if outputs == "logits" else softmax(cooled)
+
+
 def entropy(probabilities: NDArray[Any]) -> NDArray[np.floating[Any]]:
     """Shannon entropy in nats over the last axis, with the reference's guard inside the logarithm."""
     return np.asarray(-(probabilities * np.log(probabilities + TINY)).sum(axis=-1))

@@ -25,12 +25,14 @@ class UnknownName(FederationError, ValueError):
         The name as given.
     known : iterable of str
         The names that would have been accepted.
+    hint : str, optional
+        What is known of that name.
     """
 
-    def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: object, known: Iterable[str], hint: str = "") -> None:
         self.kind, self.name, self.known = kind, name, tuple(sorted(known))
         close = difflib.get_close_matches(str(name), self.known, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
+        hint = f" {hint}" if hint else f" Did you mean {close[0]!r}?" if close else ""
         listed = ", ".join(self.known) or "none"
         super().__init__(f"There is no {kind} called {name!r}.{hint} Known: {listed}.")
 
@@ -110,3 +112,52 @@ class MissingData(FederationError, FileNotFoundError):
 
 class NotDisclosed(FederationError):
     """Something that the chosen mechanism does not show to who asks for it."""
+
+
+class LedgerError(FederationError):
+    """Something that a ledger cannot book, or cannot do; nothing was booked."""
+
+
+class InvalidAmount(LedgerError, ValueError):
+    """An amount that is no positive whole number of micro-units, or more than a ledger counts."""
+
+
+class InsufficientFunds(LedgerError):
+    """An account that has less than it is asked for; the message says how much, and how to deposit.
+
+    Parameters
+    ----------
+    account : str
+        The Ed25519 key in hexadecimal.
+    needed, available : int
+        Micro-units.
+    message : str
+    """
+
+    def __init__(self, account: str, needed: int, available: int, message: str) -> None:
+        self.account, self.needed, self.available = account, needed, available
+        super().__init__(message)
+
+
+class UnknownRound(LedgerError, LookupError):
+    """A round for which a ledger holds nothing."""
+
+
+class DuplicateRound(LedgerError, ValueError):
+    """A round for which a hold was booked before; a round id is used once."""
+
+
+class RoundClosed(LedgerError, ValueError):
+    """A round that is settled or refunded already."""
+
+
+class SettlementRefused(LedgerError, ValueError):
+    """A settlement that pays for what was not answered, or otherwise than it may."""
+
+
+class LedgerBusy(LedgerError, TimeoutError):
+    """Another process held the ledger for longer than the time-out."""
+
+
+class NotALedger(CorruptFile):
+    """A file that is no ledger, or of another version. It is money: it stays where it is, as it is."""

@@ -110,6 +110,11 @@ class Identity:
         return content
 
 
+def statement(round_id: str, sender: str, message: bytes) -> bytes:
+    """What a party signs within a round: bound to it, the same bytes are nothing in any other."""
+    return canonical(["fi-workbench statement", round_id, sender, message])
+
+
 def verify(verify_key: bytes, signature: bytes, message: bytes) -> None:
     """Nothing, if ``signature`` is the Ed25519 signature of ``message`` by ``verify_key``.
 

@@ -78,6 +78,8 @@ class Release:
         The summed components of the rule's summand (possibly still masked for the client).
     answers : array (party, query, class), optional
         Each present party's answer as declared in its card, where the mechanism shows them.
+    parts : mapping of str to array (party, ...), optional
+        What the rule's local part made of each present party's answer, where the rule needs each of these and no sum.
     outputs : tuple of str
         For ``answers``: what each is, logits or probabilities.
     sealed : mapping
@@ -88,6 +90,7 @@ class Release:
     sums: Mapping[str, NDArray[Any]] | None = None
     answers: tuple[NDArray[Any], ...] | None = None
     outputs: tuple[Outputs, ...] = ()
+    parts: Mapping[str, NDArray[Any]] | None = None
     sealed: Body = field(default_factory=dict)
 
 

@@ -13,6 +13,8 @@ from fi_workbench.core.arrays import Answers, Labels, Scores
 
 AbsenceKind = Literal["late", "raised", "refused", "invalid", "cancelled", "unreachable", "excluded"]
 
+PaymentState = Literal["promised", "settled", "refunded"]
+
 
 @dataclass(frozen=True)
 class Absence:
@@ -125,6 +127,16 @@ class RoundRecord:
     digest : str
         SHA-256 of settings, round, query digest, cohort, absences and released values.
     query_digest : str
+    answered : array of bool (query,) or None
+        Where the federation is sure enough to answer; elsewhere it says that it does not know.
+    contribution_errors : array (party,) or None
+        Standard errors of ``contribution_values``, where they were sampled; 0 for the absent.
+    payments : integers (party,) or None
+        Micro-units that each party earned, 0 for the absent: the round's budget in all. None where nobody answered.
+    payment : {"promised", "settled", "refunded"}
+        ``promised`` without a ledger; otherwise whether the ledger paid them out or gave the budget back.
+    behaviours : mapping of str to str
+        Simulation: which parties were set to behave dishonestly, and how.
     """
 
     round: int
@@ -145,6 +157,11 @@ class RoundRecord:
     cost: Cost
     digest: str
     query_digest: str
+    answered: NDArray[np.bool_] | None = None
+    contribution_errors: NDArray[np.float64] | None = None
+    payments: NDArray[np.int64] | None = None
+    payment: PaymentState = "promised"
+    behaviours: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def labels(self) -> Labels | None:
@@ -158,10 +175,22 @@ class RoundRecord:
 
     @property
     def accuracy(self) -> float | None:
-        """Share of queries answered rightly; None without labels or scores."""
+        """Share of queries whose label is right, whether it was sure or not; None without labels or scores."""
         if self.truth is None or self.labels is None:
             return None
         return float((self.labels == self.truth).mean())
+
+    @property
+    def coverage(self) -> float | None:
+        """Share of queries that the federation was sure enough to answer."""
+        return None if self.answered is None else float(self.answered.mean())
+
+    @property
+    def selective_accuracy(self) -> float | None:
+        """Share of rightly answered queries among those answered; None without labels, or where none was answered."""
+        if self.truth is None or self.labels is None or self.answered is None or not self.answered.any():
+            return None
+        return float((self.labels == self.truth)[self.answered].mean())
 
     def to_dict(self, arrays: bool = True) -> dict[str, Any]:
         """Plain data that ``json`` takes; without ``arrays``, scalars per round and party only."""
@@ -178,9 +207,15 @@ class RoundRecord:
             "classes": list(self.classes),
             "n_queries": self.n_queries,
             "accuracy": self.accuracy,
+            "coverage": self.coverage,
+            "selective_accuracy": self.selective_accuracy,
             "contribution": self.contribution,
             "contributions": plain(self.contributions),
             "contribution_values": plain(self.contribution_values),
+            "contribution_errors": plain(self.contribution_errors),
+            "payments": plain(self.payments),
+            "payment": self.payment,
+            "behaviours": dict(self.behaviours),
             "present": list(self.present),
             "absent": [dict(vars(absence)) for absence in self.absent],
             "latency_seconds": dict(self.latency_seconds),
@@ -198,5 +233,6 @@ class RoundRecord:
                 "labels": plain(self.labels),
                 "truth": plain(self.truth),
                 "answers": plain(self.answers),
+                "answered": plain(self.answered),
             }
         return record

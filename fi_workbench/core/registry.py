@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
@@ -23,13 +23,16 @@ class Registry(Generic[T]):
     ----------
     kind : str
         What it holds, in the singular, e.g. ``"rule"``; used in messages and in the entry-point group.
+    hints : mapping of str to str, optional
+        What to say of names that are looked for here and are elsewhere.
     """
 
     _loading = threading.RLock()
     """One for all registries, as plug-ins import each other; re-entrant, as one may look up what is there."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, hints: Mapping[str, str] | None = None) -> None:
         self.kind = kind
+        self._hints = dict(hints or {})
         self._members: dict[str, T] = {}
         self._plugins_loaded = False
         self._loading_now = False
@@ -79,7 +82,8 @@ class Registry(Generic[T]):
         try:
             return self._members[name]
         except (KeyError, TypeError):
-            raise UnknownName(self.kind, name, self._members) from None
+            hint = self._hints.get(name, "") if isinstance(name, str) else ""
+            raise UnknownName(self.kind, name, self._members, hint) from None
 
     def __iter__(self) -> Iterator[str]:
         self._load_plugins()

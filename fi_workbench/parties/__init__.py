@@ -12,6 +12,7 @@ from fi_workbench.parties.party import Party
 from fi_workbench.parties.readers import datasets, load_dataset
 
 if TYPE_CHECKING:
+    from fi_workbench.parties.calibration import fit_temperature
     from fi_workbench.parties.demo import demo_parties, party_names
     from fi_workbench.parties.models import architectures
     from fi_workbench.parties.training import default_epochs, train_party
@@ -25,6 +26,7 @@ __all__ = [
     "datasets",
     "default_epochs",
     "demo_parties",
+    "fit_temperature",
     "load_dataset",
     "make_partition",
     "partitions",
@@ -32,11 +34,12 @@ __all__ = [
     "train_party",
 ]
 
-# these import torch, which takes seconds: looked up when first used
+# these import torch or scipy, which takes long: looked up when first used
 _LAZY = {
     "architectures": "models",
     "default_epochs": "training",
     "demo_parties": "demo",
+    "fit_temperature": "calibration",
     "party_names": "demo",
     "train_party": "training",
 }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -22,15 +23,20 @@ class PrivateFacts:
         How many training samples of each class.
     data_size : int, optional
         How many training samples; the sum of ``class_counts`` where only those are given.
+    temperature : float, optional
+        By which its logits are divided under temperature calibration; fitted by the owner on held-out data of its own,
+        see :func:`fi_workbench.parties.calibration.fit_temperature`.
 
     Raises
     ------
     InvalidParty
-        Counts that are not whole, non-negative numbers, or a size that is not their sum.
+        Counts that are not whole, non-negative numbers, a size that is not their sum, or a temperature that is no
+        positive number.
     """
 
     class_counts: NDArray[np.int64] | None = None
     data_size: int | None = None
+    temperature: float | None = None
 
     def __post_init__(self) -> None:
         if self.class_counts is not None:
@@ -42,13 +48,22 @@ class PrivateFacts:
                 raise InvalidParty("data_size is not the sum of class_counts; give one of the two, or make them agree.")
         if self.data_size is not None:
             object.__setattr__(self, "data_size", _whole_number(self.data_size))
+        if self.temperature is not None:
+            object.__setattr__(self, "temperature", _positive(self.temperature))
 
     def names(self) -> frozenset[str]:
-        """Which facts are held: of ``class_counts`` and ``data_size``."""
-        return frozenset(name for name in ("class_counts", "data_size") if getattr(self, name) is not None)
+        """Which facts are held: of ``class_counts``, ``data_size`` and ``temperature``."""
+        return frozenset(one.name for one in fields(self) if getattr(self, one.name) is not None)
 
     def __repr__(self) -> str:
         return f"PrivateFacts({', '.join(sorted(self.names())) or 'none'})"
+
+
+def _positive(temperature: Any) -> float:
+    number = isinstance(temperature, int | float | np.number) and not isinstance(temperature, bool)
+    if not number or not 0 < float(temperature) < math.inf:
+        raise InvalidParty("temperature must be a positive number; fit it with fi.fit_temperature(logits, labels).")
+    return float(temperature)
 
 
 def _whole_number(size: Any) -> int:

@@ -120,6 +120,7 @@ class Party:
         device: str = "auto",
         class_counts: Any = None,
         data_size: int | None = None,
+        temperature: float | None = None,
         batch_size: int = 1024,
         model: str | None = None,
         probe: bool = True,
@@ -138,7 +139,7 @@ class Party:
             See :class:`Party`.
         device : str
             ``"auto"`` is CUDA where there is one, else MPS, else the CPU; otherwise a torch device.
-        class_counts, data_size
+        class_counts, data_size, temperature
             See :class:`PrivateFacts`.
         batch_size : int
             At most so many queries go through the module at once.
@@ -161,7 +162,7 @@ class Party:
             input_shape=_check_shape(name, input_shape),
             outputs=outputs,
             function=TorchModel(module, device=device, batch_size=batch_size),
-            facts=PrivateFacts(class_counts, data_size),
+            facts=PrivateFacts(class_counts, data_size, temperature),
             model=model or type(module).__name__,
         )._probed(probe)
 
@@ -176,6 +177,7 @@ class Party:
         outputs: Outputs = "probabilities",
         class_counts: Any = None,
         data_size: int | None = None,
+        temperature: float | None = None,
         model: str | None = None,
         probe: bool = True,
     ) -> Party:
@@ -191,7 +193,7 @@ class Party:
             See :class:`Party`.
         outputs : {"probabilities", "logits"}
             Logits are the logarithms of the probabilities, with zeros held at 1e-12.
-        class_counts, data_size
+        class_counts, data_size, temperature
             See :class:`PrivateFacts`.
         model : str, optional
             The kind of model in a word; the class name of the estimator otherwise.
@@ -211,7 +213,7 @@ class Party:
             input_shape=shape,
             outputs=outputs,
             function=SklearnModel(estimator, names, n_features=math.prod(shape), outputs=outputs, who=name),
-            facts=PrivateFacts(class_counts, data_size),
+            facts=PrivateFacts(class_counts, data_size, temperature),
             model=model or type(estimator).__name__,
         )._probed(probe)
 
@@ -226,6 +228,7 @@ class Party:
         outputs: Outputs = "probabilities",
         class_counts: Any = None,
         data_size: int | None = None,
+        temperature: float | None = None,
         model: str | None = None,
         probe: bool = True,
     ) -> Party:
@@ -241,7 +244,7 @@ class Party:
             input_shape=_check_shape(name, input_shape),
             outputs=outputs,
             function=function,
-            facts=PrivateFacts(class_counts, data_size),
+            facts=PrivateFacts(class_counts, data_size, temperature),
             model=model or "callable",
         )._probed(probe)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from fi_workbench.core.errors import InvalidData, InvalidOption
 from fi_workbench.core.progress import OnProgress, Progress, quiet
 from fi_workbench.core.randomness import derive_seed
 from fi_workbench.parties.cache import Parameters, cached_parameters
+from fi_workbench.parties.calibration import fit_temperature
 from fi_workbench.parties.data import Dataset
 from fi_workbench.parties.facts import PrivateFacts
 from fi_workbench.parties.models import architectures, build_model
@@ -28,11 +29,14 @@ from fi_workbench.parties.party import Party
 from fi_workbench.parties.threads import one_torch_thread
 from fi_workbench.parties.torch_model import TorchModel, choose_device
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 """Raised whenever the same inputs would train to other parameters: architectures, initial values, the loop."""
 
 MIN_SAMPLES = 2
 """Batch norm has no variance over one sample."""
+
+HELD_OUT = 0.1
+"""Share of its samples that a party keeps from training, to fit its temperature on."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,8 @@ def train_party(
     Returns
     -------
     Party
-        With its private facts and ``made_here=True``; answers with logits, on one torch thread.
+        With its private facts (counts of what it was trained on; the temperature fitted on the tenth of its samples
+        that it held out) and ``made_here=True``; answers with logits, on one torch thread.
 
     Raises
     ------
@@ -117,6 +122,7 @@ def train_party(
     recipe = Recipe(epochs=default_epochs(dataset, model) if epochs is None else epochs)
     chosen = choose_device(device)
     party_seed = derive_seed(seed, "party", name)
+    samples, held_out = _split(samples, derive_seed(seed, "held out", name))
     rng = torch.Generator().manual_seed(party_seed % 2**63)
     with torch.inference_mode(False):  # parameters made in a caller's inference mode could not be trained
         module = build_model(model, dataset.input_shape, dataset.n_classes, rng)
@@ -162,7 +168,17 @@ def train_party(
         module.load_state_dict(cached_parameters(inputs, train, task=task, on_progress=on_progress))
     module.eval()
     report(recipe.epochs)
-    return party
+    temperature = 1.0  # a party too small to hold anything out has nothing to fit it on
+    if len(held_out):
+        temperature = fit_temperature(function(dataset.train_images[held_out]), dataset.train_labels[held_out])
+    return replace(party, facts=replace(party.facts, temperature=temperature))
+
+
+def _split(samples: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Samples to train on and those held out, both ascending; a party of fewer than ten trains on all."""
+    shuffled = np.random.default_rng(seed).permutation(samples)
+    n_held_out = int(HELD_OUT * len(samples))
+    return np.sort(shuffled[n_held_out:]), np.sort(shuffled[:n_held_out])
 
 
 def _fit(

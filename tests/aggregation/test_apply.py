@@ -6,11 +6,19 @@ from typing import Annotated
 import numpy as np
 import pytest
 
-from fi_workbench.aggregation.apply import check_facts, check_outputs, enrolment_part, finish, local_part, total
+from fi_workbench.aggregation.apply import (
+    check_facts,
+    check_outputs,
+    enrolment_part,
+    finish,
+    local_part,
+    side_by_side,
+    total,
+)
 from fi_workbench.aggregation.offline import aggregate
-from fi_workbench.aggregation.rule import Component, LocalView, Rule, aggregation_rule, rules, sum_rule
+from fi_workbench.aggregation.rule import Component, LocalView, Rule, aggregation_rule, each_rule, rules, sum_rule
 from fi_workbench.core.errors import DoesNotFit, InvalidAnswer, InvalidOption, InvalidParty, UnknownName
-from fi_workbench.core.options import Between
+from fi_workbench.core.options import Between, options_of
 
 LOGITS = np.random.default_rng(0).normal(size=(3, 4, 5))
 
@@ -130,15 +138,15 @@ def test_a_plain_function_is_a_rule():
 @pytest.mark.usefixtures("register")
 def test_the_example_of_the_house_works_entire():
     @aggregation_rule(needs="each")
-    def trimmed_mean(answers, *, trim: Annotated[float, Between(0, 0.5)] = 0.2):
+    def own_trimmed_mean(answers, *, trim: Annotated[float, Between(0, 0.5)] = 0.2):
         """Mean per class, after dropping the `trim` share of parties at either end."""
         n_drop = min(int(trim * len(answers)), (len(answers) - 1) // 2)
         ranked = np.sort(answers, axis=0)
         return ranked[n_drop : len(answers) - n_drop].mean(axis=0)
 
-    assert rules["trimmed_mean"].options[0].limits == Between(0, 0.5)
-    by_name = aggregate(LOGITS, "trimmed_mean", trim=0.5)
-    np.testing.assert_array_equal(by_name, aggregate(LOGITS, trimmed_mean, trim=0.5))
+    assert rules["own_trimmed_mean"].options[0].limits == Between(0, 0.5)
+    by_name = aggregate(LOGITS, "own_trimmed_mean", trim=0.5)
+    np.testing.assert_array_equal(by_name, aggregate(LOGITS, own_trimmed_mean, trim=0.5))
     p = np.exp(LOGITS) / np.exp(LOGITS).sum(-1, keepdims=True)
     np.testing.assert_allclose(by_name, np.median(p, axis=0))
 
@@ -257,3 +265,70 @@ def test_sums_are_kept_apart_from_their_parts():
     summed = total([part, part])
     assert summed["x"].tolist() == [2, 2, 2]
     assert part["x"].tolist() == [1, 1, 1]
+
+
+def test_temperatures_divide_the_logits_of_their_party():
+    temperatures = np.array([1.0, 2.0, 0.5])
+    cooled = LOGITS / temperatures[:, None, None]
+    p = np.exp(LOGITS) / np.exp(LOGITS).sum(-1, keepdims=True)
+    for rule in ("soft_vote", "mean_logit", "median"):
+        np.testing.assert_allclose(aggregate(LOGITS, rule, temperatures=temperatures), aggregate(cooled, rule))
+        of_probabilities = aggregate(p, rule, outputs="probabilities", temperatures=temperatures)
+        np.testing.assert_allclose(of_probabilities, aggregate(cooled, rule), atol=1e-9)
+    assert aggregate(LOGITS.astype(np.float32), temperatures=temperatures).shape == (4, 5)
+
+
+@pytest.mark.parametrize("temperatures", [[1, 2], [[1], [2], [3]], [1, 0, 1], [1, -1, 1], [1, np.inf, 1], ["a"] * 3])
+def test_temperatures_that_are_refused(temperatures):
+    with pytest.raises(InvalidParty, match="temperatures"):
+        aggregate(LOGITS, temperatures=temperatures)
+
+
+def test_a_function_that_asks_for_them_is_told_the_parties():
+    told = []
+
+    def by_name(answers, parties, *, trusted="party 1"):
+        told.append(parties)
+        return answers[parties.index(trusted)]
+
+    p = np.exp(LOGITS) / np.exp(LOGITS).sum(-1, keepdims=True)
+    np.testing.assert_allclose(aggregate(LOGITS, by_name), p[1])
+    named = aggregate(LOGITS, by_name, parties=["Ada", "Bo", "Cy"], trusted="Cy")
+    np.testing.assert_allclose(named, p[2])
+    rule = Rule("by_name", "", "", "", "", "each", "probabilities", frozenset(), options_of(by_name), combine=by_name)
+    left = finish(rule, {"trusted": "Cy"}, answers=LOGITS[[0, 2]], parties=("Ada", "Cy"))
+    np.testing.assert_allclose(left, p[2])
+    assert told == [("party 0", "party 1", "party 2"), ("Ada", "Bo", "Cy"), ("Ada", "Cy")]
+
+
+@pytest.mark.parametrize("parties", [["Ada"], ["Ada", "Bo", "Bo"]])
+def test_names_that_do_not_name_each_party_are_refused(parties):
+    with pytest.raises(InvalidParty, match="3 different names"):
+        aggregate(LOGITS, "median", parties=parties)
+
+
+def test_facts_and_outputs_that_are_missing_are_told_by_the_names_given():
+    with pytest.raises(DoesNotFit, match="Bo lacks class_counts"):
+        aggregate(LOGITS, "class_competence", parties=["Ada", "Bo", "Cy"])
+
+
+@pytest.mark.usefixtures("register")
+def test_a_rule_of_each_part_gets_them_side_by_side():
+    @each_rule(
+        components=lambda n_classes, on_absence: {"own": Component("query_class", 0, 1, 2, 2)},
+        finish=lambda parts, *, k=0: parts["own"][k],
+    )
+    def one_of_them(view):
+        """The part of one party, for this test."""
+        return {"own": view.probabilities}
+
+    rule = rules["one_of_them"]
+    assert (rule.needs, rule.gathers, rules["soft_vote"].gathers, rules["median"].gathers) == (
+        "each", "parts", "sum", "answers",
+    )  # fmt: skip
+    p = np.exp(LOGITS) / np.exp(LOGITS).sum(-1, keepdims=True)
+    np.testing.assert_allclose(aggregate(LOGITS, one_of_them, k=2), p[2])
+    with pytest.raises(DoesNotFit, match="finishes each party's part"):
+        finish(rule, {}, sums={"own": p[0]}, answers=LOGITS)
+    with pytest.raises(DoesNotFit, match="no party is present"):
+        side_by_side([])

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fi_workbench.aggregation.consensus import spectral_weights
 from fi_workbench.aggregation.offline import aggregate
+from fi_workbench.core.arrays import softmax
 from fi_workbench.session.quality import accuracies, oracle_accuracy
 
 pytestmark = pytest.mark.golden
@@ -40,6 +42,27 @@ def test_labels_and_accuracy_equal_the_reference(golden, name, dtype):
     assert (labels == arrays["labels"]).sum() == n_right(figures[f"acc_{name}"])
 
 
+@pytest.mark.parametrize(
+    ("rule", "figure"),
+    [
+        ("spectral", "acc_spectral"),
+        ("js_consensus", "acc_consensus_js_beta5"),
+        ("hybrid_consensus", "acc_hybrid_beta5"),
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_consensus_equals_the_reference(golden, rule, figure, dtype):
+    arrays, figures = golden
+    labels = aggregate(arrays["logits"].astype(dtype), rule).argmax(axis=1)
+    assert (labels == arrays["labels"]).sum() == n_right(figures[figure])
+
+
+def test_spectral_weights_equal_the_reference(golden):
+    arrays, figures = golden
+    weights = spectral_weights(softmax(arrays["logits"].astype(np.float64)))
+    np.testing.assert_allclose(weights, figures["spectral_weights"], atol=2e-7)  # the reference computes in float32
+
+
 def test_accuracy_of_parties_and_oracle_equal_the_reference(golden):
     arrays, figures = golden
     logits, truth = arrays["logits"], arrays["labels"]
@@ -55,7 +78,14 @@ def test_competence_beats_the_vote_under_label_skew(golden):
     counts = np.array(figures["client_class_counts"])
     right = {
         rule: (aggregate(arrays["logits"], rule, class_counts=counts).argmax(1) == arrays["labels"]).mean()
-        for rule in ("soft_vote", "class_competence", "log_pool_competence", "prior_corrected")
+        for rule in (
+            "soft_vote",
+            "class_competence",
+            "log_pool_competence",
+            "prior_corrected",
+            "two_way_prior_corrected",
+        )
     }
     assert right["class_competence"] > right["prior_corrected"] > right["soft_vote"]
     assert right["log_pool_competence"] > right["soft_vote"] + 0.2
+    assert right["two_way_prior_corrected"] > right["prior_corrected"]

@@ -6,20 +6,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fi_workbench.aggregation  # noqa: F401  registers the members
-from fi_workbench.aggregation.apply import components_of, enrolment_part, finish, local_part, total
+from fi_workbench.aggregation.apply import (
+    checked_options,
+    components_of,
+    enrolment_components_of,
+    enrolment_part,
+    finish,
+    local_part,
+    side_by_side,
+    total,
+)
 from fi_workbench.aggregation.offline import aggregate
 from fi_workbench.aggregation.rule import LocalView, rules
-from fi_workbench.core.errors import InvalidOption
+from fi_workbench.core.errors import DoesNotFit, InvalidOption
 from fi_workbench.core.options import Between
 
-ALL = sorted(rules)
-SUMS = [name for name in ALL if rules[name].needs == "sum"]
+# rules that must be fitted first are held against their own contract
+ALL = sorted(name for name in rules if not any(option.name == "combiner" for option in rules[name].options))
+SUMS = [name for name in ALL if rules[name].gathers == "sum"]
+PARTS = [name for name in ALL if rules[name].gathers == "parts"]
 ENROLLING = [name for name in ALL if rules[name].enrolment]
 MODES = ["renormalise", "keep"]
 
 shapes = st.tuples(st.integers(1, 6), st.integers(1, 5), st.integers(2, 6))
 seeds = st.integers(0, 2**32 - 1)
-few = settings(max_examples=20, deadline=None)
+# expectation maximisation magnifies rounding where it starts between two solutions: equal examples in every run
+few = settings(max_examples=20, deadline=None, derandomize=True)
 
 
 def case(shape=(4, 6, 5), seed=0, scale=3.0, dtype=np.float64):
@@ -51,18 +63,36 @@ def totals_of(rule, held):
     return total(enrolled) if rule.enrolment else {}
 
 
-def parts_of(rule, logits, held, on_absence="renormalise", **options):
+def parts_of(rule, logits, held, on_absence="renormalise", outputs="logits", **options):
+    """Each party's part; a party that is asked again about an image, however turned, answers as before."""
     totals = totals_of(rule, held)
+    images = np.zeros((logits.shape[1], 1, 3, 3), dtype=np.float32)
     return [
-        local_part(rule, LocalView(one, facts=facts_of(held, k), totals=totals, on_absence=on_absence), options)
+        local_part(
+            rule,
+            LocalView(one, outputs, images, lambda _, one=one: one, facts_of(held, k), totals, on_absence),
+            options,
+        )
         for k, one in enumerate(logits)
     ]
+
+
+def scored(logits, name, *, outputs="logits", on_absence="renormalise", class_counts, data_sizes, **options):
+    """What `aggregate` computes; with models to ask for the rules that ask again."""
+    held, rule = {"class_counts": class_counts, "data_sizes": data_sizes}, rules[name]
+    if not rule.asks_again:
+        return aggregate(logits, name, outputs=outputs, on_absence=on_absence, **held, **options)
+    options = checked_options(rule, options)
+    held = {fact: np.asarray(array) for fact, array in held.items()}
+    return finish(rule, options, sums=total(parts_of(rule, logits, held, on_absence, outputs, **options)))
 
 
 def assert_scores(scores, n_queries, n_classes):
     assert scores.shape == (n_queries, n_classes)
     assert scores.dtype.kind == "f"
     assert np.isfinite(scores).all()
+    assert (scores >= 0).all()
+    np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-6)  # the top score is read as confidence
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -73,8 +103,8 @@ def test_says_what_it_is(name):
     assert len(rule.explanation) > 20
     assert rule.formula
     assert rule.source
-    assert (rule.needs == "sum") == (rule.local is not None) == (rule.finish is not None)
-    assert (rule.needs != "sum") == (rule.combine is not None)
+    assert (rule.gathers == "answers") == (rule.combine is not None) == (rule.local is None) == (rule.finish is None)
+    assert (rule.gathers == "sum") == (rule.needs == "sum")
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -83,7 +113,7 @@ def test_says_what_it_is(name):
 def test_scores_are_finite_and_of_the_right_shape(name, shape, seed):
     logits, held = case(shape, seed)
     for on_absence in MODES:
-        assert_scores(aggregate(logits, name, on_absence=on_absence, **held), *shape[1:])
+        assert_scores(scored(logits, name, on_absence=on_absence, **held), *shape[1:])
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -92,8 +122,8 @@ def test_scores_are_finite_and_of_the_right_shape(name, shape, seed):
 def test_order_of_parties_does_not_matter(name, shape, seed):
     logits, held = case(shape, seed)
     order = np.random.default_rng(seed).permutation(shape[0])
-    moved = aggregate(logits[order], name, **{fact: array[order] for fact, array in held.items()})
-    np.testing.assert_allclose(moved, aggregate(logits, name, **held), rtol=1e-9, atol=1e-12)
+    moved = scored(logits[order], name, **{fact: array[order] for fact, array in held.items()})
+    np.testing.assert_allclose(moved, scored(logits, name, **held), rtol=1e-7, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -102,10 +132,10 @@ def test_order_of_parties_does_not_matter(name, shape, seed):
 def test_names_of_classes_do_not_matter(name, shape, seed):
     logits, held = case(shape, seed)
     order = np.random.default_rng(seed).permutation(shape[2])
-    renamed = aggregate(
+    renamed = scored(
         logits[:, :, order], name, class_counts=held["class_counts"][:, order], data_sizes=held["data_sizes"]
     )
-    np.testing.assert_allclose(renamed, aggregate(logits, name, **held)[:, order], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(renamed, scored(logits, name, **held)[:, order], rtol=1e-7, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -113,7 +143,7 @@ def test_names_of_classes_do_not_matter(name, shape, seed):
 @few
 def test_one_party_with_even_data_gets_its_own_labels(name, seed):
     logits, _ = case((1, 8, 5), seed)
-    scores = aggregate(logits, name, class_counts=np.full((1, 5), 20), data_sizes=[100])
+    scores = scored(logits, name, class_counts=np.full((1, 5), 20), data_sizes=[100])
     np.testing.assert_array_equal(scores.argmax(1), logits[0].argmax(1))
 
 
@@ -126,30 +156,28 @@ def test_both_ends_of_each_options_range_work(name):
         for end in ends:
             # the smallest data set allowed must hold the parties' data
             sized = held | {"data_sizes": np.ones(len(logits))} if option.name == "max_size" else held
-            assert_scores(aggregate(logits, name, **sized, **{option.name: option.kind(end)}), 6, 5)
+            assert_scores(scored(logits, name, **sized, **{option.name: option.kind(end)}), 6, 5)
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_unknown_options_and_values_out_of_range_are_refused(name):
     logits, held = case()
     with pytest.raises(InvalidOption, match="no option 'no_such_option'"):
-        aggregate(logits, name, **held, no_such_option=1)
+        scored(logits, name, **held, no_such_option=1)
     for option in rules[name].options:
         if isinstance(option.limits, Between):
             for beyond in (option.limits.low - 1, option.limits.high + 1, float("nan")):
                 with pytest.raises(InvalidOption, match=option.name):
-                    aggregate(
-                        logits, name, **held, **{option.name: option.kind(beyond) if beyond == beyond else beyond}
-                    )
+                    scored(logits, name, **held, **{option.name: option.kind(beyond) if beyond == beyond else beyond})
         with pytest.raises(InvalidOption, match=option.name):
-            aggregate(logits, name, **held, **{option.name: object()})
+            scored(logits, name, **held, **{option.name: object()})
 
 
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("shape", [(1, 1, 2), (1, 4, 3), (5, 1, 2), (3, 2, 40), (2, 3, 1)])
 def test_small_and_wide_shapes(name, shape):
     logits, held = case(shape)
-    assert_scores(aggregate(logits, name, **held), *shape[1:])
+    assert_scores(scored(logits, name, **held), *shape[1:])
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -157,7 +185,7 @@ def test_small_and_wide_shapes(name, shape):
 def test_tied_answers(name, value):
     _, held = case((3, 4, 5))
     held["class_counts"] = np.full((3, 5), 10)
-    scores = aggregate(np.full((3, 4, 5), value), name, **held)
+    scores = scored(np.full((3, 4, 5), value), name, **held)
     assert_scores(scores, 4, 5)
     assert (scores.argmax(1) == 0).all()
 
@@ -171,13 +199,13 @@ def test_extreme_logits(name, dtype, seed):
     logits = rng.choice([-1e4, 0.0, 1e4], (3, 4, 5)).astype(dtype)
     _, held = case((3, 4, 5))
     for on_absence in MODES:
-        assert_scores(aggregate(logits, name, on_absence=on_absence, **held), 4, 5)
+        assert_scores(scored(logits, name, on_absence=on_absence, **held), 4, 5)
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_float32_and_float64_agree(name):
     logits, held = case(dtype=np.float32)
-    single, double = aggregate(logits, name, **held), aggregate(logits.astype(np.float64), name, **held)
+    single, double = scored(logits, name, **held), scored(logits.astype(np.float64), name, **held)
     np.testing.assert_allclose(single, double, atol=1e-5)
 
 
@@ -186,7 +214,7 @@ def test_probabilities_serve_as_well_as_their_logits(name):
     logits, held = case()
     p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     np.testing.assert_allclose(
-        aggregate(p, name, outputs="probabilities", **held), aggregate(logits, name, **held), atol=1e-9
+        scored(p, name, outputs="probabilities", **held), scored(logits, name, **held), atol=1e-9
     )
 
 
@@ -196,7 +224,7 @@ def test_inputs_are_left_alone(name):
     before = logits.copy(), {fact: array.copy() for fact, array in held.items()}
     for array in (logits, *held.values()):
         array.flags.writeable = False
-    aggregate(logits, name, **held)
+    scored(logits, name, **held)
     np.testing.assert_array_equal(logits, before[0])
     for fact, array in held.items():
         np.testing.assert_array_equal(array, before[1][fact])
@@ -210,7 +238,7 @@ def test_parts_their_sum_and_the_finish_are_the_whole_rule(name, on_absence):
     parts = parts_of(rule, logits, held, on_absence)
     assert all(set(part) == set(components_of(rule, 5, on_absence, {})) for part in parts)
     np.testing.assert_array_equal(
-        finish(rule, {}, sums=total(parts)), aggregate(logits, name, on_absence=on_absence, **held)
+        finish(rule, {}, sums=total(parts)), scored(logits, name, on_absence=on_absence, **held)
     )
 
 
@@ -229,7 +257,7 @@ def test_a_party_may_be_missing(name, on_absence, seed):
         assert_scores(finish(rule, {}, sums=parts[missing]), 6, 5)
 
 
-@pytest.mark.parametrize("name", SUMS)
+@pytest.mark.parametrize("name", SUMS + PARTS)
 @pytest.mark.parametrize("on_absence", MODES)
 @given(seed=seeds, n_classes=st.integers(2, 8), kinds=st.tuples(*[st.sampled_from(
     ["one_hot", "half", "uniform", "extreme", "ordinary"])] * 2))  # fmt: skip
@@ -262,9 +290,32 @@ def test_enrolment_sums_stay_within_bounds_and_sensitivity(name, seed, n_classes
     rng = np.random.default_rng(seed)
     held = [rng.dirichlet(np.full(n_classes, 0.1)) * 1e7 * 0.999 for _ in range(2)]
     old, new = (enrolment_part(rule, {"class_counts": counts, "data_size": counts.sum()}) for counts in held)
-    for component, declaration in rule.enrolment.components.items():
+    for component, declaration in enrolment_components_of(rule, n_classes, {}).items():
         assert old[component].shape == declaration.shape(0, n_classes)
         assert declaration.lower <= old[component].min() <= old[component].max() <= declaration.upper
         moved = np.abs(new[component] - old[component])
         assert moved.sum() <= declaration.l1
         assert np.sqrt((moved**2).sum()) <= declaration.l2
+
+
+@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("on_absence", MODES)
+def test_each_part_and_the_finish_are_the_whole_rule_and_a_party_may_be_missing(name, on_absence):
+    rule = rules[name]
+    logits, held = case()
+    parts = parts_of(rule, logits, held, on_absence)
+    assert all(set(part) == set(components_of(rule, 5, on_absence, {})) for part in parts)
+    np.testing.assert_array_equal(
+        finish(rule, {}, parts=side_by_side(parts)), scored(logits, name, on_absence=on_absence, **held)
+    )
+    for missing in range(4):
+        assert_scores(finish(rule, {}, parts=side_by_side(parts[:missing] + parts[missing + 1 :])), 6, 5)
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if rules[name].asks_again])
+def test_rules_that_ask_again_need_queries(name):
+    logits, held = case()
+    with pytest.raises(DoesNotFit, match="no queries") as caught:
+        aggregate(logits, name, **held)
+    assert "soft_vote" in caught.value.fits
+    assert name not in caught.value.fits

@@ -171,3 +171,33 @@ def test_noise_may_push_a_sum_below_zero():
     scores = finish(rules["class_competence"], {}, sums=sums)
     assert scores.argmax(1).tolist() == [1, 0]
     np.testing.assert_allclose(scores.sum(1), 1)
+
+
+def test_energy_weighted_by_the_formula():
+    logits = np.random.default_rng(8).normal(0, 3, (3, 4, 5))
+    weights = np.exp(logits).sum(axis=-1) ** (1 / 2.0)
+    p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    expected = (weights[..., None] * p).sum(axis=0) / weights.sum(axis=0)[:, None]
+    np.testing.assert_allclose(aggregate(logits, "energy_weighted", temperature=2.0), expected)
+    with pytest.raises(DoesNotFit, match="return probabilities"):
+        of("energy_weighted")
+
+
+def test_energy_is_clipped_to_its_reach():
+    loud = np.array([[[500.0, 0.0]], [[0.0, 5.0]]])
+    weights = np.exp([3.0, 3.0])
+    p = np.exp(loud - loud.max(-1, keepdims=True))
+    p /= p.sum(-1, keepdims=True)
+    expected = np.average(p, axis=0, weights=weights)
+    np.testing.assert_allclose(aggregate(loud, "energy_weighted", reach=3.0), expected)
+
+
+@pytest.mark.parametrize("name", ["soft_vote", "hard_vote", "entropy_weighted", "class_competence"])
+def test_noise_leaves_a_distribution(name):
+    rule = rules[name]
+    declared = components_of(rule, 3, "keep", {})
+    sums = {"query_class": np.array([[-0.2, 0.6, 0.4], [-0.3, -0.1, -0.5]]), "query": np.full(2, 0.01), "scalar": 1.0}
+    scores = finish(rule, {}, sums={key: np.asarray(sums[one.axes]) for key, one in declared.items()})
+    assert (scores >= 0).all()
+    np.testing.assert_allclose(scores.sum(axis=1), 1)
+    assert scores.argmax(axis=1).tolist() == [1, 1]
