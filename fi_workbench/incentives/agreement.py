@@ -24,6 +24,7 @@ def equal(view: ContributionView) -> NDArray[np.floating[Any]]:
     needs="votes",
     formula=r"\sum_n \mathbf{1}[y_{kn} = \hat y_n] \,/\, \sum_j \mathbf{1}[y_{jn} = \hat y_n]",
     source="FedSEI, arXiv:2603.02214",
+    over_queries="sum",
 )
 def final_agreement(view: ContributionView) -> NDArray[np.floating[Any]]:
     """On each query one point is split among the parties whose vote is the federation's label.
@@ -37,7 +38,10 @@ def final_agreement(view: ContributionView) -> NDArray[np.floating[Any]]:
 
 
 @contribution_method(
-    needs="each", formula=r"\sum_n e^{-H(p_{kn})} \,/\, \sum_j e^{-H(p_{jn})}", source="FedSEI, arXiv:2603.02214"
+    needs="each",
+    formula=r"\sum_n e^{-H(p_{kn})} \,/\, \sum_j e^{-H(p_{jn})}",
+    source="FedSEI, arXiv:2603.02214",
+    over_queries="sum",
 )
 def entropy(view: ContributionView) -> NDArray[np.floating[Any]]:
     """On each query one point is split among the parties by how certain they are, right or wrong."""

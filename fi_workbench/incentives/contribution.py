@@ -1,24 +1,36 @@
-"""What a contribution method is: a pure function of what a round disclosed, with what it must see stated beside it."""
+"""What a contribution method is: a pure function of what a round disclosed, with what it must see stated beside it.
+
+A method must also run over a stream of rounds at the price of each round. There are two kinds:
+
+- linear in queries (:func:`contribution_method`): its value on many rounds is the mean of the rounds' values weighted
+  by their queries, or their sum; one function of a view is all it takes.
+- a function of counts (:func:`counting_method`): rounds add to a state of constant size, from which values are read.
+"""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, wraps
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fi_workbench.core.arrays import Answers, Labels, Scores
+from fi_workbench.core.crowd import ABSENT
 from fi_workbench.core.disclosure import Need
 from fi_workbench.core.errors import NotDisclosed
 from fi_workbench.core.options import Option, options_of
 from fi_workbench.core.registry import Registry
+from fi_workbench.incentives.estimate import Estimate
 
 LabelUse = Literal["unused", "optional", "required"]
 """Whether a method looks at true labels, where a client has them."""
+
+OverQueries = Literal["mean", "sum"]
+"""Whether a linear method's value is a mean or a sum over the queries."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -89,10 +101,58 @@ class ContributionView:
             raise NotDisclosed("This contribution method needs the federation's scores, which were not given.")
         return np.asarray(self.answers.sum(axis=0, dtype=np.float64).argmax(axis=-1))
 
+    @property
+    def n_queries(self) -> int:
+        """Queries of the round; 1 where nothing of it is disclosed, so that rounds count alike."""
+        if self.answers is not None:
+            return int(self.answers.shape[1])
+        if self.votes is not None:
+            return int(self.votes.shape[1])
+        known = self.scores if self.scores is not None else self.labels
+        return 1 if known is None else len(known)
+
+    @property
+    def n_classes(self) -> int:
+        """Classes that a vote may name.
+
+        Raises
+        ------
+        NotDisclosed
+            Neither scores nor answers were given.
+        """
+        known = self.scores if self.scores is not None else self.answers
+        if known is None:
+            raise NotDisclosed("This contribution method needs the number of classes: give scores or answers.")
+        return int(known.shape[-1])
+
+    @cached_property
+    def memo(self) -> dict[Any, Any]:
+        """What one method worked out from this view and another may reuse, such as the values of all coalitions."""
+        return {}
+
+    def within(self, rows: NDArray[np.integer[Any]], n_parties: int) -> ContributionView:
+        """The same round as seen by a whole cohort: votes of the absent are ``ABSENT``, their answers NaN.
+
+        Parameters
+        ----------
+        rows : array (party,)
+            Position in the cohort of each party of this view.
+        n_parties : int
+            Parties of the cohort.
+        """
+        votes, answers = None, None
+        if self.votes is not None or self.answers is not None:
+            votes = np.full((n_parties, self.n_queries), ABSENT, dtype=np.intp)
+            votes[rows] = self.each_vote
+        if self.answers is not None:
+            answers = np.full((n_parties, *self.answers.shape[1:]), np.nan, dtype=self.answers.dtype)
+            answers[rows] = self.answers
+        return ContributionView(n_parties, answers, votes, self.scores, self.labels)
+
 
 @dataclass(frozen=True, eq=False)
 class ContributionMethod:
-    """A contribution method as registered; made by :func:`contribution_method`.
+    """A contribution method as registered; made by :func:`contribution_method` or :func:`counting_method`.
 
     Parameters
     ----------
@@ -102,7 +162,14 @@ class ContributionMethod:
     labels : {"unused", "optional", "required"}
     options : tuple of Option
     function : callable
-        ``(view, **options) -> array (party,)``.
+        ``(view, **options) -> array (party,) or Estimate``.
+    over_queries : {"mean", "sum"}
+        How rounds of a linear method are joined.
+    accumulate : callable, optional
+        ``(state or None, view, **options) -> state`` of a counting method; the view's absent parties have the vote
+        ``ABSENT`` and NaN for answers.
+    value : callable, optional
+        ``(state, **options) -> array (party,) or Estimate`` of a counting method.
     """
 
     name: str
@@ -113,16 +180,27 @@ class ContributionMethod:
     needs: Need
     labels: LabelUse
     options: tuple[Option, ...]
-    function: Callable[..., NDArray[np.floating[Any]]]
+    function: Callable[..., NDArray[np.floating[Any]] | Estimate]
+    over_queries: OverQueries = "mean"
+    accumulate: Callable[..., Any] | None = None
+    value: Callable[..., NDArray[np.floating[Any]] | Estimate] | None = None
 
 
 contribution_methods: Registry[ContributionMethod] = Registry("contribution")
 
 
 def contribution_method(
-    *, needs: Need, labels: LabelUse = "unused", formula: str = "", source: str = ""
+    *,
+    needs: Need,
+    labels: LabelUse = "unused",
+    formula: str = "",
+    source: str = "",
+    over_queries: OverQueries = "mean",
 ) -> Callable[[F], F]:
-    """Register ``(view, *, options) -> array (party,)`` under the function's name, and return it unchanged.
+    """Register ``(view, *, options) -> array (party,) or Estimate`` under its name, and return it unchanged.
+
+    For methods linear in queries: their value over many rounds is the mean of the rounds' values weighted by their
+    queries, or their sum (``over_queries``). In a round that a party missed, its value is 0.
 
     Raises
     ------
@@ -131,15 +209,73 @@ def contribution_method(
     """
 
     def register(function: F) -> F:
-        text = inspect.getdoc(function)
-        if not text:
-            raise ValueError(f"{function.__qualname__} needs a docstring; it is shown under the picker.")
-        explanation = " ".join(text.split("\n\n")[0].split())
-        title = function.__name__.replace("_", " ").capitalize()
+        name, title, explanation = _described(function)
         method = ContributionMethod(
-            function.__name__, title, explanation, formula, source, needs, labels, options_of(function), function
+            name, title, explanation, formula, source, needs, labels, options_of(function), function, over_queries
         )
-        contribution_methods.add(method.name, method)
+        contribution_methods.add(name, method)
         return function
 
     return register
+
+
+def counting_method(
+    *,
+    accumulate: Callable[..., Any],
+    needs: Need,
+    labels: LabelUse = "unused",
+    formula: str = "",
+    source: str = "",
+) -> Callable[[F], F]:
+    """Register ``(state, *, options) -> array (party,) or Estimate`` under its name, and return it unchanged.
+
+    Parameters
+    ----------
+    accumulate : callable
+        ``(state or None, view, *, options) -> state``: adds a round to what is known of the rounds before it. The state
+        must not grow with rounds, and the state that came in is left as it was.
+    needs, labels, formula, source
+        As in :func:`contribution_method`.
+
+    Raises
+    ------
+    ValueError
+        There is no docstring: the workbench shows its first paragraph under the picker.
+    """
+
+    def register(value: F) -> F:
+        name, title, explanation = _described(value)
+        add, read = _with_own_options(accumulate), _with_own_options(value)
+
+        def function(view: ContributionView, **options: Any) -> NDArray[np.floating[Any]] | Estimate:
+            result: NDArray[np.floating[Any]] | Estimate = read(add(None, view, **options), **options)
+            return result
+
+        method = ContributionMethod(
+            name, title, explanation, formula, source, needs, labels, options_of(accumulate, value), function,
+            accumulate=add, value=read,
+        )  # fmt: skip
+        contribution_methods.add(name, method)
+        return value
+
+    return register
+
+
+def _described(function: Callable[..., Any]) -> tuple[str, str, str]:
+    """Name, title and explanation of a method's function."""
+    text = inspect.getdoc(function)
+    if not text:
+        raise ValueError(f"{function.__qualname__} needs a docstring; it is shown under the picker.")
+    name = function.__name__
+    return name, name.replace("_", " ").capitalize(), " ".join(text.split("\n\n")[0].split())
+
+
+def _with_own_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, handed the options of its method and taking those that are its own."""
+    own = {option.name for option in options_of(function)}
+
+    @wraps(function)
+    def taking(*given: Any, **options: Any) -> Any:
+        return function(*given, **{name: value for name, value in options.items() if name in own})
+
+    return taking

@@ -11,7 +11,9 @@ summation, ties are exact, and equal parties are worth the same to the last bit.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +22,14 @@ from numpy.typing import NDArray
 
 from fi_workbench.core.arrays import Answers, Labels
 
-BLOCK = 1 << 15
-"""Integers of one working array (128 KiB): it stays in the processor's cache, and memory does not grow with queries."""
+BLOCK = 1 << 16
+"""Integers of one working array (256 KiB): it stays in the processor's cache, and memory does not grow with queries."""
+
+N_THREADS = min(2, os.cpu_count() or 1)
+"""Threads that value all coalitions: numpy lets go of the interpreter meanwhile."""
+
+THREADED_FROM = 1 << 24
+"""Comparisons from which threads are worth their start."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,17 +56,40 @@ class EnsembleGame:
         """Values of all 2^K coalitions, (2^K,); bit k of the index says whether party k is in it."""
         n_low = min(self.n_parties, 7)  # coalitions of the first parties are added up once, the others come on top
         n_high = self.n_parties - n_low
+        n_rivals, n_all = max(1, self.answers.shape[2] - 1), self.answers.shape[1]
         # as many queries as keep one working array in the cache, and the sums of either half over all rivals in bounds
-        widest = max(1, self.answers.shape[2] - 1) << max(n_low, n_high)
-        n_queries = max(1, min(BLOCK >> n_low, (BLOCK << 7) // widest))
-        wins = np.zeros((1 << n_high, 1 << n_low), dtype=np.int64)
-        for lead, base in self._leads(n_queries):
+        n_queries = max(1, min(BLOCK >> n_low, (BLOCK << 6) // (n_rivals << max(n_low, n_high))))
+
+        def won(start: int) -> NDArray[np.int64]:
+            lead, base = self._lead(start, start + n_queries)
             low = _all_sums(lead[:n_low])  # (coalition, rival, query)
             low = np.ascontiguousarray(low.transpose(1, 0, 2))
-            for row, high in enumerate(_all_sums(lead[n_low:], base)):
-                wins[row] += _wins_over(low, high)
+            return np.stack([_wins_over(low, high) for high in _all_sums(lead[n_low:], base)])
+
+        starts = range(0, n_all, n_queries)
+        if N_THREADS > 1 and len(starts) > 1 and (n_all * n_rivals) << self.n_parties >= THREADED_FROM:
+            with ThreadPoolExecutor(N_THREADS) as threads:
+                wins = sum(threads.map(won, starts), np.zeros((1 << n_high, 1 << n_low), dtype=np.int64))
+        else:
+            wins = sum(map(won, starts), np.zeros((1 << n_high, 1 << n_low), dtype=np.int64))
         wins[0, 0] = 0
-        return np.asarray(wins.reshape(-1) / self.answers.shape[1])
+        return np.asarray(wins.reshape(-1) / n_all)
+
+    def values_of(self, members: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Values of some coalitions, (coalition,), of which ``members`` (coalition, party) says who is in."""
+        n_rivals = max(1, self.answers.shape[2] - 1)
+        n_queries = max(16, BLOCK // (n_rivals * min(len(members), 64)))
+        n_coalitions = max(1, BLOCK // (n_rivals * min(n_queries, self.answers.shape[1])))
+        wins = np.zeros(len(members), dtype=np.int64)
+        for lead, base in self._leads(n_queries):
+            # whole numbers below 2^53: a product of floats is exact, and is the one that numpy is fast at
+            flat = lead.reshape(self.n_parties, -1).astype(np.float64)
+            for start in range(0, len(members), n_coalitions):
+                some = members[start : start + n_coalitions]
+                ahead = (some.astype(np.float64) @ flat).reshape(len(some), *base.shape) + base
+                wins[start : start + n_coalitions] += _won(ahead)
+        wins[~members.any(axis=1)] = 0
+        return np.asarray(wins / self.answers.shape[1])
 
     def prefix_values(self, orders: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
         """Values of the coalitions that form when parties join one by one, (order, party).
@@ -96,10 +127,15 @@ class EnsembleGame:
         return everyone / n, without / n
 
     def _leads(self, n_queries: int) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-        """By how much each party puts the target class ahead of each rival, for some queries at a time.
+        """Leads and bases of :meth:`_lead`, some queries at a time."""
+        for start in range(0, self.answers.shape[1], n_queries):
+            yield self._lead(start, start + n_queries)
 
-        Yields
-        ------
+    def _lead(self, start: int, stop: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """By how much each party puts the target class ahead of each rival, for some of the queries.
+
+        Returns
+        -------
         lead : integers (party, rival, query)
         base : integers (rival, query)
             -1 for rivals of a lower index, which win ties: a coalition wins where base + sum of leads >= 0 for all.
@@ -109,19 +145,15 @@ class EnsembleGame:
         dtype: np.dtype[Any] = np.dtype(np.int32)
         if bits < 24:
             bits, dtype = 40, np.dtype(np.int64)
+        answers = self.answers[:, start:stop]
+        # in float64: 2^30 p of a float32 would lose its last bits to the rounding of the product
+        whole = np.rint(answers.astype(np.float64) * 2.0**bits).astype(dtype)  # (party, query, class)
+        target = whole.sum(axis=0, dtype=dtype).argmax(axis=1) if self.labels is None else self.labels[start:stop]
         rivals = np.arange(self.answers.shape[2] - 1)
-        for start in range(0, self.answers.shape[1], n_queries):
-            answers = self.answers[:, start : start + n_queries]
-            # in float64: 2^30 p of a float32 would lose its last bits to the rounding of the product
-            whole = np.rint(answers.astype(np.float64) * 2.0**bits).astype(dtype)  # (party, query, class)
-            if self.labels is None:
-                target = whole.sum(axis=0, dtype=dtype).argmax(axis=1)
-            else:
-                target = self.labels[start : start + n_queries]
-            index = rivals[:, None] + (rivals[:, None] >= target)  # (rival, query): all classes but the target
-            queries = np.arange(len(target))
-            lead = whole[:, queries, target][:, None, :] - whole[:, queries, index]
-            yield np.ascontiguousarray(lead), -(index < target).astype(dtype)
+        index = rivals[:, None] + (rivals[:, None] >= target)  # (rival, query): all classes but the target
+        queries = np.arange(len(target))
+        lead = whole[:, queries, target][:, None, :] - whole[:, queries, index]
+        return np.ascontiguousarray(lead), -(index < target).astype(dtype)
 
 
 def _all_sums(parts: NDArray[Any], base: NDArray[Any] | None = None) -> NDArray[Any]:
@@ -136,12 +168,12 @@ def _all_sums(parts: NDArray[Any], base: NDArray[Any] | None = None) -> NDArray[
 def _wins_over(low: NDArray[Any], high: NDArray[Any]) -> NDArray[np.integer[Any]]:
     """Queries won by ``low`` (rival, coalition, query) on top of ``high`` (rival, query): (coalition,)."""
     _, n_coalitions, n_queries = low.shape
-    worst = np.zeros((n_coalitions, n_queries), dtype=low.dtype)
-    ahead = np.empty_like(worst)
-    for rival_low, rival_high in zip(low, high, strict=True):
-        np.add(rival_low, rival_high, out=ahead)
-        np.minimum(worst, ahead, out=worst)
-    return np.asarray(np.count_nonzero(worst == 0, axis=1))
+    lost = np.zeros((n_coalitions, n_queries), dtype=np.bool_)
+    behind = np.empty_like(lost)
+    for rival_low, rival_needed in zip(low, -high, strict=True):
+        np.less(rival_low, rival_needed, out=behind)
+        np.logical_or(lost, behind, out=lost)
+    return np.asarray(n_queries - np.count_nonzero(lost, axis=1))
 
 
 def _won(ahead: NDArray[Any]) -> NDArray[np.integer[Any]]:

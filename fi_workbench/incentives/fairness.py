@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,16 +28,29 @@ class Fairness:
         Rank correlation of merit and rewards; None where either is the same for all.
     equal_f_skill : float
         ``f_skill`` of the equal split.
+    kendall : float or None
+        Kendall's tau-b of merit and rewards: pairs in the right order less pairs in the wrong one, corrected for ties;
+        None where either is the same for all.
+    gini : float
+        Of the rewards, from 0 (all the same) to 1 - 1/K (one takes all).
+    worst_share : float
+        Part of the pot that went to the party of least merit; the mean of theirs where several have it.
+    equal : Fairness or None
+        The same figures of the equal split; None in that of an equal split.
     """
 
     f_skill: float
     l1: float
     spearman: float | None
     equal_f_skill: float
+    kendall: float | None
+    gini: float
+    worst_share: float
+    equal: Fairness | None = None
 
 
 def fairness(merit: ArrayLike, rewards: ArrayLike) -> Fairness:
-    """F_skill, L1 distance and rank correlation of rewards and merit.
+    """F_skill, rank correlations, inequality and the worst party's share of rewards.
 
     Parameters
     ----------
@@ -54,12 +66,14 @@ def fairness(merit: ArrayLike, rewards: ArrayLike) -> Fairness:
 
     References
     ----------
-    F_skill: FedSEI, arXiv:2603.02214.
+    F_skill: FedSEI, arXiv:2603.02214. tau-b: M. Kendall, The treatment of ties in ranking problems, Biometrika 33,
+    1945. C. Gini, Variabilità e mutabilità, 1912.
 
     Examples
     --------
-    >>> fairness([0.75, 0.25], [3, 1])
-    Fairness(f_skill=1.0, l1=0.0, spearman=1.0, equal_f_skill=0.75)
+    >>> fair = fairness([0.75, 0.25], [3, 1])
+    >>> fair.f_skill, fair.spearman, fair.gini, fair.worst_share, fair.equal.f_skill
+    (1.0, 1.0, 0.25, 0.25, 0.75)
     """
     deserved, raw = _checked("merit", merit), _checked("rewards", rewards)
     if deserved.shape != raw.shape:
@@ -68,10 +82,27 @@ def fairness(merit: ArrayLike, rewards: ArrayLike) -> Fairness:
         )
     if (deserved < 0).any() or deserved.sum() == 0:
         raise InvalidData("merit is negative or zero for all; F_skill needs merit of 0 or more with a positive sum.")
-    deserved = deserved / deserved.sum()
-    l1 = float(np.abs(deserved - shares(raw)).sum())
-    equal = float(np.abs(deserved - 1.0 / len(deserved)).sum())
-    return Fairness(1.0 - l1 / 2.0, l1, _spearman(deserved, raw), 1.0 - equal / 2.0)
+    deserved = shares(deserved)
+    equal = _measured(deserved, np.ones(len(deserved)), None)
+    return _measured(deserved, raw, equal)
+
+
+def _measured(deserved: NDArray[np.float64], raw: NDArray[np.float64], equal: Fairness | None) -> Fairness:
+    """Figures of raw rewards against merit that sums to one."""
+    paid = shares(raw)
+    l1 = float(np.abs(deserved - paid).sum())
+    f_skill = 1.0 - l1 / 2.0
+    spearman, kendall = _rank_correlations(deserved, raw)
+    return Fairness(
+        f_skill=f_skill,
+        l1=l1,
+        spearman=spearman,
+        equal_f_skill=f_skill if equal is None else equal.f_skill,
+        kendall=kendall,
+        gini=_gini(paid),
+        worst_share=float(paid[deserved == deserved.min()].mean()),
+        equal=equal,
+    )
 
 
 def _checked(name: str, values: ArrayLike) -> NDArray[np.float64]:
@@ -83,14 +114,19 @@ def _checked(name: str, values: ArrayLike) -> NDArray[np.float64]:
     return array.astype(np.float64)
 
 
-def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ranks from 1, the mean rank for ties, (party,)."""
-    _, group, n_equal = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(n_equal)
-    return np.asarray((last - (n_equal - 1) / 2.0)[group])
+def _gini(paid: NDArray[np.float64]) -> float:
+    """Half the mean difference of every two, over the mean, of shares that sum to one."""
+    n = len(paid)
+    ranked = np.sort(paid)
+    return max(0.0, float((2.0 * np.arange(1, n + 1) - n - 1) @ ranked) / n)
 
 
-def _spearman(first: NDArray[Any], second: NDArray[Any]) -> float | None:
-    a, b = (ranks - ranks.mean() for ranks in (_ranks(first), _ranks(second)))
-    norm = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / norm if norm > 0 else None
+def _rank_correlations(first: NDArray[np.float64], second: NDArray[np.float64]) -> tuple[float | None, float | None]:
+    """Spearman's rho and Kendall's tau-b, None where either ranking is all ties."""
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return None, None
+    from scipy.stats import kendalltau, rankdata  # noqa: PLC0415 - slow to import, and rewards seldom need it
+
+    a, b = (ranks - ranks.mean() for ranks in (rankdata(first), rankdata(second)))
+    spearman = float(a @ b) / float(np.sqrt((a @ a) * (b @ b)))  # exactly 1 where the ranks are the same
+    return spearman, float(kendalltau(first, second).statistic)

@@ -26,7 +26,9 @@ def register():
     ("offered", "n_parties", "chosen"),
     [
         ("each", 5, "shapley"), ("each", 50, "shapley"), ("each", 5000, "final_agreement"), ("each", 1, "equal"),
-        ("votes", 5, "final_agreement"), ("sum", 5, "equal"), ("nothing", 5, "equal"),
+        ("each", 2, "shapley"), ("each", 500, "final_agreement"), ("votes", 5, "correlated_agreement"),
+        ("votes", 3, "correlated_agreement"), ("votes", 2, "equal"), ("votes", 1, "equal"),
+        ("votes", 51, "final_agreement"), ("sum", 5, "equal"), ("nothing", 5, "equal"),
     ],
 )  # fmt: skip
 def test_auto_picks_the_richest_that_fits(offered, n_parties, chosen):

@@ -1,4 +1,4 @@
-"""Games with closed forms, the axioms, and the ensemble game against a plain loop."""
+"""The ensemble and log-score games against a plain loop, the axioms, and what the coalition methods return."""
 
 import itertools
 import math
@@ -6,104 +6,17 @@ import math
 import numpy as np
 import pytest
 
-from fi_workbench.core.errors import InvalidOption
-from fi_workbench.incentives.coalition import EXACT_UP_TO, sampled_shapley, shapley_of_values
+from fi_workbench.core.errors import DoesNotFit, InvalidOption
+from fi_workbench.incentives import ensemble
+from fi_workbench.incentives.apply import estimate
+from fi_workbench.incentives.coalition import EXACT_UP_TO
+from fi_workbench.incentives.contribution import ContributionView, contribution_methods
 from fi_workbench.incentives.ensemble import EnsembleGame
-from fi_workbench.incentives.offline import contributions
-
-
-class TableGame:
-    """A game by a function of the set of its members; counts how often it is asked."""
-
-    def __init__(self, n_parties, value):
-        self.n_parties, self.value, self.n_evaluations = n_parties, value, 0
-
-    def all_values(self):
-        members = ([k for k in range(self.n_parties) if index >> k & 1] for index in range(1 << self.n_parties))
-        return np.array([float(self.value(one)) for one in members])
-
-    def prefix_values(self, orders):
-        self.n_evaluations += orders.size
-        return np.array([[self.value(order[: j + 1].tolist()) for j in range(len(order))] for order in orders], float)
-
-
-def airport(costs):
-    """Littlechild & Owen 1973: a runway as long as the largest member needs; each section is split by who uses it."""
-    order = np.argsort(costs)
-    steps = np.diff(np.sort(costs), prepend=0.0) / np.arange(len(costs), 0, -1)
-    expected = np.empty(len(costs))
-    expected[order] = np.cumsum(steps)
-    return TableGame(len(costs), lambda members: max((costs[k] for k in members), default=0.0)), expected
-
-
-def weighted_sum(weights):
-    return TableGame(len(weights), lambda members: sum(weights[k] for k in members)), np.array(weights)
-
-
-def majority(n_parties):
-    return TableGame(n_parties, lambda members: 2 * len(members) > n_parties), np.full(n_parties, 1 / n_parties)
-
-
-def unanimity(n_parties, needed):
-    expected = np.where(np.isin(np.arange(n_parties), needed), 1 / len(needed), 0.0)
-    return TableGame(n_parties, lambda members: set(needed) <= set(members)), expected
-
-
-def gloves(n_left):
-    """One right glove, n left ones; a pair is worth 1: the right one gets n / (n + 1)."""
-    expected = np.array([n_left / (n_left + 1), *[1 / (n_left * (n_left + 1))] * n_left])
-    return TableGame(n_left + 1, lambda members: 0 in members and len(members) > 1), expected
-
-
-GAMES = [
-    airport([1.0, 3.0, 2.0, 3.0]), airport([5.0]), weighted_sum([0.5, -1.0, 2.0, 0.0]), majority(5), majority(4),
-    unanimity(5, [1, 3]), unanimity(3, [0]), gloves(3),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("game", "expected"), GAMES)
-def test_exact_values_of_textbook_games(game, expected):
-    np.testing.assert_allclose(shapley_of_values(game.all_values()), expected, atol=1e-12)
-
-
-@pytest.mark.parametrize(("game", "expected"), GAMES)
-def test_sampled_values_come_close_within_three_standard_errors(game, expected):
-    n_orders = 2000
-    values = sampled_shapley(game, n_orders * game.n_parties, seed=1)
-    spread = np.ptp(game.all_values())  # a marginal lies within it, so its deviation is at most half of twice that
-    np.testing.assert_allclose(values, expected, atol=3 * spread / math.sqrt(n_orders))
-    assert values.sum() == pytest.approx(expected.sum())
-
-
-@pytest.mark.parametrize("n_parties", [1, 2, 5, 17])
-@pytest.mark.parametrize("budget", [17, 100, 1003])
-def test_the_budget_counts_evaluations_and_is_honoured(n_parties, budget):
-    game, _ = weighted_sum([1.0] * n_parties)
-    sampled_shapley(game, budget, seed=0)
-    assert budget - n_parties < game.n_evaluations <= budget
-
-
-def test_a_budget_below_one_order_is_refused():
-    game, _ = weighted_sum([1.0] * 9)
-    with pytest.raises(InvalidOption, match="at least the number of parties, 9"):
-        sampled_shapley(game, 8, seed=0)
-
-
-def test_orders_are_paired_with_their_reverse_and_seeded():
-    class Recorder(TableGame):
-        def prefix_values(self, orders):
-            self.orders = orders.copy()
-            return super().prefix_values(orders)
-
-    games = [Recorder(6, len) for _ in range(3)]
-    for game, seed in zip(games, (0, 0, 1), strict=True):
-        sampled_shapley(game, 42, seed)
-    first = games[0].orders
-    assert first.shape == (7, 6)
-    assert (np.sort(first, axis=1) == np.arange(6)).all()
-    np.testing.assert_array_equal(first[0:6:2], first[1:6:2, ::-1])
-    np.testing.assert_array_equal(first, games[1].orders)
-    assert (first != games[2].orders).any()
+from fi_workbench.incentives.interaction import interactions_of
+from fi_workbench.incentives.log_score import LogScoreGame
+from fi_workbench.incentives.offline import contributions, interactions
+from fi_workbench.incentives.semivalues import banzhaf_of_values, shapley_of_values
+from tests.incentives.textbook_games import TableGame
 
 
 def plain_value(p, labels, members):
@@ -128,6 +41,9 @@ def test_values_of_all_coalitions_equal_a_plain_loop(rng, shape, with_labels):
     np.testing.assert_allclose(game.all_values(), table.all_values(), atol=1e-12)
     orders = np.array([rng.permutation(shape[0]) for _ in range(7)])
     np.testing.assert_allclose(game.prefix_values(orders), table.prefix_values(orders), atol=1e-12)
+    members = rng.random((9, shape[0])) < 0.5
+    members[0] = False
+    np.testing.assert_allclose(game.values_of(members), table.values_of(members), atol=1e-12)
     everyone, without = game.values_without()
     parties = range(shape[0])
     assert everyone == pytest.approx(plain_value(p, labels, parties))
@@ -143,6 +59,143 @@ def test_many_parties_do_not_overflow(rng, n_parties):
     certain = np.zeros((n_parties, 2, 3))
     certain[:, :, 1] = 1.0
     assert EnsembleGame(certain, np.array([1, 0])).values_without()[0] == 0.5
+
+
+def plain_log_score(p, labels, members):
+    if not members:
+        return 0.0
+    target = p.sum(0).argmax(-1) if labels is None else labels
+    mean = p[list(members)].mean(0)[np.arange(len(target)), target]
+    return np.log(np.maximum(mean, 1e-12)).mean() + math.log(p.shape[2])
+
+
+@pytest.mark.parametrize("with_labels", [True, False])
+@pytest.mark.parametrize("shape", [(1, 3, 2), (2, 17, 3), (6, 40, 4), (8, 600, 3), (3, 5, 1)])
+def test_log_scores_of_all_coalitions_equal_a_plain_loop(rng, shape, with_labels):
+    p, labels = example(rng, shape, with_labels)
+    p = np.where(p == 0, 0.01, p)
+    p /= p.sum(-1, keepdims=True)
+    game = LogScoreGame(p, labels)
+    table = TableGame(shape[0], lambda members: plain_log_score(p, labels, members))
+    np.testing.assert_allclose(game.all_values(), table.all_values(), atol=1e-10)
+    orders = np.array([rng.permutation(shape[0]) for _ in range(70)])
+    np.testing.assert_allclose(game.prefix_values(orders), table.prefix_values(orders), atol=1e-10)
+    members = rng.random((1030, shape[0])) < 0.5
+    members[0] = False
+    np.testing.assert_allclose(game.values_of(members), table.values_of(members), atol=1e-10)
+    everyone, without = game.values_without()
+    parties = range(shape[0])
+    assert everyone == pytest.approx(plain_log_score(p, labels, parties))
+    others = [[j for j in parties if j != k] for k in parties]
+    np.testing.assert_allclose(without, [plain_log_score(p, labels, one) for one in others], atol=1e-10)
+
+
+def test_certain_errors_have_a_finite_log_score_and_the_uniform_answer_is_worth_nothing():
+    p = np.zeros((20, 40, 2))
+    p[..., 0] = 1.0
+    labels = np.ones(40, dtype=int)
+    assert LogScoreGame(p, labels).values_without()[0] == pytest.approx(math.log(2e-12))
+    assert contributions(p[:3], "shapley", labels, outputs="probabilities", value="log_score").sum() < -20
+    uniform = np.full((4, 10, 5), 0.2)
+    np.testing.assert_allclose(
+        contributions(uniform, "banzhaf", outputs="probabilities", value="log_score"), 0, atol=1e-12
+    )
+
+
+def test_what_a_coalition_is_worth_can_be_chosen(rng):
+    p, labels = example(rng, (4, 50, 3), True)
+    by = {}
+    for value in ("auto", "accuracy", "agreement", "log_score"):
+        by[value] = contributions(p, "shapley", labels, outputs="probabilities", value=value)
+    np.testing.assert_array_equal(by["auto"], by["accuracy"])
+    np.testing.assert_array_equal(by["agreement"], contributions(p, "shapley", outputs="probabilities"))
+    assert len({tuple(values) for values in by.values()}) == 3
+    for method in ("shapley", "banzhaf", "leave_one_out"):
+        with pytest.raises(DoesNotFit, match="needs true labels"):
+            contributions(p, method, value="accuracy")
+
+
+def test_threads_count_what_one_thread_counts(rng, monkeypatch):
+    p, labels = example(rng, (9, 3000, 4), True)
+    expected = EnsembleGame(p, labels).all_values()
+    monkeypatch.setattr(ensemble, "THREADED_FROM", 0)
+    monkeypatch.setattr(ensemble, "N_THREADS", 2)
+    np.testing.assert_array_equal(EnsembleGame(p, labels).all_values(), expected)
+
+
+def test_one_view_is_valued_once(rng, monkeypatch):
+    p, labels = example(rng, (5, 30, 3), True)
+    calls = []
+    original = EnsembleGame.all_values
+    monkeypatch.setattr(EnsembleGame, "all_values", lambda game: calls.append(game) or original(game))
+    view = ContributionView(5, p, labels=labels)
+    found = [estimate(contribution_methods[name], view) for name in ("shapley", "banzhaf", "shapley")]
+    pairs = interactions_of(view)
+    assert len(calls) == 1
+    coalitions = original(EnsembleGame(p, labels))
+    np.testing.assert_array_equal(found[0].values, shapley_of_values(coalitions))
+    np.testing.assert_array_equal(found[1].values, banzhaf_of_values(coalitions))
+    assert {one.n_evaluations for one in (*found, pairs)} == {32}
+    assert all(one.exact and one.standard_errors is None for one in found)
+
+
+def test_estimates_of_sampled_values_say_so(rng):
+    p, labels = example(rng, (EXACT_UP_TO + 1, 20, 3), True)
+    view = ContributionView(len(p), p, labels=labels)
+    for name in ("shapley", "banzhaf"):
+        found = estimate(contribution_methods[name], view, {"budget": 500})
+        assert not found.exact
+        assert 500 - 2 * len(p) < found.n_evaluations <= 500
+        assert (found.standard_errors > 0).all()
+        stopped = estimate(contribution_methods[name], view, {"budget": 100_000, "precision": 0.02})
+        assert stopped.n_evaluations < 100_000
+        assert stopped.standard_errors.max() <= 0.02
+
+
+def test_redundant_and_complementary_parties(rng):
+    one_hot = np.eye(2)
+    labels = np.array([0, 1, 0, 1])
+    twins = np.array([one_hot[[0, 1, 0, 1]], one_hot[[0, 1, 0, 1]]])
+    assert interactions(np.log(twins + 1e-9), labels).pairs[0, 1] == -1
+    # each is right on its half, and unsure enough of the other to be outvoted there
+    halves = np.array([[[0.9, 0.1], [0.6, 0.4], [0.9, 0.1], [0.6, 0.4]], [[0.4, 0.6], [0.1, 0.9]] * 2])
+    assert interactions(halves, labels, outputs="probabilities").pairs[0, 1] == 0  # 1 - 1/2 - 1/2
+    third = np.concatenate([halves, halves[:1]])
+    pairs = interactions(third, labels, outputs="probabilities").pairs
+    assert pairs[0, 2] < 0
+    np.testing.assert_array_equal(pairs, pairs.T)
+    np.testing.assert_array_equal(np.diag(pairs), 0)
+    assert interactions(halves[:1], labels, outputs="probabilities").pairs.tolist() == [[0]]
+    with pytest.raises(InvalidOption, match="no_such"):
+        interactions(halves, labels, no_such=1)
+
+
+def test_sampled_interactions_agree_with_exact(rng):
+    p, labels = example(rng, (7, 60, 4), True)
+    exact = interactions(p, labels, outputs="probabilities")
+    found = interactions(p, labels, outputs="probabilities", exact_up_to=1, budget=60_000)
+    assert (exact.n_evaluations, exact.standard_errors) == (128, None)
+    off = ~np.eye(7, dtype=bool)
+    assert (np.abs(found.pairs - exact.pairs)[off] < 4.5 * found.standard_errors[off]).all()
+    assert found.standard_errors[off].max() < 0.1 * np.abs(exact.pairs).max()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("with_labels", [True, False])
+def test_shapiq_finds_the_same(rng, with_labels):
+    shapiq = pytest.importorskip("shapiq")
+    p, labels = example(rng, (7, 80, 4), with_labels)
+
+    def value(coalitions):
+        return np.array([plain_value(p, labels, np.flatnonzero(one).tolist()) for one in coalitions])
+
+    oracle = shapiq.ExactComputer(game=value, n_players=7)
+    view = ContributionView(7, p, labels=labels)
+    for name, index in (("shapley", "SV"), ("banzhaf", "BV")):
+        expected = oracle(index, order=1).get_n_order_values(1)
+        np.testing.assert_allclose(estimate(contribution_methods[name], view).values, expected, atol=1e-10)
+    expected = oracle("SII", order=2).get_n_order_values(2)
+    np.testing.assert_allclose(interactions_of(view).pairs, expected, atol=1e-10)
 
 
 def test_shapley_by_the_definition(rng):

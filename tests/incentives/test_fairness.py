@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
+from scipy.stats import kendalltau, spearmanr
 
 from fi_workbench.core.errors import InvalidData
 from fi_workbench.incentives.fairness import fairness
@@ -37,6 +37,41 @@ def test_rank_correlation_with_ties_equals_scipy(rng):
         merit, rewards = rng.integers(1, 5, 9), rng.integers(0, 4, 9)
         if np.ptp(merit) and np.ptp(rewards):
             assert fairness(merit, rewards).spearman == pytest.approx(spearmanr(merit, rewards).statistic)
+            assert fairness(merit, rewards).kendall == pytest.approx(kendalltau(merit, rewards).statistic)
+
+
+def test_kendall_counts_pairs():
+    # of six pairs one is the wrong way round
+    assert fairness([1, 2, 3, 4], [1, 3, 2, 4]).kendall == pytest.approx(4 / 6)
+    assert fairness([1, 2, 3, 4], [4, 3, 2, 1]).kendall == pytest.approx(-1)
+    assert fairness([1, 1], [1, 2]).kendall is None
+
+
+@pytest.mark.parametrize(
+    ("rewards", "gini"),
+    [([1, 1, 1, 1], 0), ([0, 0, 0, 1], 0.75), ([1, 3], 0.25), ([7], 0), ([0, 0], 0), ([-4, 1, 1], 1 / 3)],
+)
+def test_gini_of_rewards(rewards, gini):
+    assert fairness(np.ones(len(rewards)), rewards).gini == pytest.approx(gini, abs=1e-15)
+
+
+def test_gini_is_half_the_mean_difference_over_the_mean(rng):
+    rewards = rng.random(13)
+    expected = np.abs(rewards[:, None] - rewards).mean() / 2 / rewards.mean()
+    assert fairness(np.ones(13), rewards).gini == pytest.approx(expected)
+
+
+def test_what_the_worst_party_got():
+    assert fairness([1, 2, 3], [2, 3, 5]).worst_share == pytest.approx(0.2)
+    assert fairness([1, 1, 3], [2, 4, 4]).worst_share == pytest.approx(0.3)
+    assert fairness([1, 2], [-3, 5]).worst_share == 0
+
+
+def test_the_equal_split_stands_beside():
+    fair = fairness([0.9, 0.6, 0.3], [5, 1, 1])
+    assert fair.equal.f_skill == fair.equal_f_skill == fairness([0.9, 0.6, 0.3], [1, 1, 1]).f_skill
+    assert (fair.equal.gini, fair.equal.spearman, fair.equal.kendall, fair.equal.equal) == (0, None, None, None)
+    assert fair.equal.worst_share == pytest.approx(1 / 3)
 
 
 @pytest.mark.parametrize(
@@ -71,3 +106,20 @@ def test_rewards_and_f_skill_equal_the_reference(name, skew, dtype):
     assert result.l1 == pytest.approx(expected["D_l1"], rel=1e-5)
     assert result.equal_f_skill == pytest.approx(figures["rewards"]["equal"]["F_skill"], rel=1e-5)
     np.testing.assert_allclose(shares(figures["client_acc"]), figures["merit"], rtol=1e-5)
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize(
+    ("name", "f_skill", "spearman"),
+    [("dawid_skene_skill", 0.96, 0.99), ("pairwise_information", 0.96, 0.7), ("correlated_agreement", 0.96, 0.7)],
+)
+def test_rewards_without_labels_follow_accuracy_better_than_an_equal_split(name, f_skill, spearman):
+    data = os.environ.get("FI_WORKBENCH_DATA")
+    if not data:
+        pytest.skip("FI_WORKBENCH_DATA is not set: no golden files")
+    path = Path(data) / "golden" / "fashionmnist_lenet_K5_a0.1_seed42_ep5"
+    figures = json.loads(path.with_name(path.name + ".json").read_text())
+    with np.load(path.with_name(path.name + ".npz")) as arrays:
+        fair = fairness(figures["client_acc"], contributions(arrays["logits"], name))
+    assert fair.f_skill >= f_skill > fair.equal.f_skill
+    assert fair.spearman >= spearman - 1e-9
