@@ -19,17 +19,29 @@ __version__ = "0.1.0"
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 _HOMES = {
-    "aggregation": ("LocalView", "Rule", "aggregate", "aggregation_rule", "rules", "sum_rule"),
-    "incentives": ("Fairness", "contribution_method", "contribution_methods", "contributions", "fairness", "shares"),
+    "aggregation": ("LocalView", "Rule", "aggregate", "aggregation_rule", "each_rule", "rules", "sum_rule"),
+    "aggregation.abstention": ("RiskCoverage", "risk_coverage"),
+    "aggregation.bounds": ("bound", "bounds"),
+    "aggregation.combiner": ("Combiner", "combiners"),
+    "aggregation.fitting": ("fit_combiner",),
+    "incentives": ("Estimate", "Fairness", "Interactions", "MICRO", "contribution_method", "contribution_methods",
+                   "contributions", "counting_method", "fairness", "interactions", "payments", "payout_rule",
+                   "payouts", "shares"),
+    "incentives.audit": ("audit_claims",),
+    "incentives.ledger": ("Ledger",),
+    "incentives.receipts": ("Receipt", "Settlement"),
     "privacy": ("Mechanism", "mechanisms"),
-    "parties": ("Dataset", "Party", "PrivateFacts", "datasets", "demo_parties", "load_dataset", "make_partition",
-                "partitions", "train_party"),
+    "parties": ("Dataset", "Party", "PrivateFacts", "datasets", "demo_parties", "fit_temperature", "load_dataset",
+                "make_partition", "partitions", "train_party"),
+    "parties.behaviours": ("behaviour", "behaviours", "make_behaviour"),
     "core.errors": ("FederationError", "NoAnswer"),
     "core.identity": ("Identity",),
     "core.options": ("Between", "OneOf"),
     "core.records": ("RoundRecord",),
     "protocol.policy": ("Policy",),
+    "session.comparing": ("compare_rules",),
     "session.federation": ("Federation",),
+    "session.gaming": ("gaming_matrix", "gaming_matrix_of"),
     "session.history": ("History",),
     "widgets.progress_bar": ("ProgressBar",),
     "widgets.workbench": ("Workbench",),
@@ -37,13 +49,18 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "MICRO",
     "Between",
+    "Combiner",
     "Dataset",
+    "Estimate",
     "Fairness",
     "Federation",
     "FederationError",
     "History",
     "Identity",
+    "Interactions",
+    "Ledger",
     "LocalView",
     "Mechanism",
     "NoAnswer",
@@ -51,22 +68,45 @@ __all__ = [
     "Party",
     "Policy",
     "PrivateFacts",
+    "ProgressBar",
+    "Receipt",
+    "RiskCoverage",
     "RoundRecord",
     "Rule",
+    "Settlement",
     "Workbench",
     "__version__",
     "aggregate",
     "aggregation_rule",
+    "audit_claims",
+    "behaviour",
+    "behaviours",
+    "bound",
+    "bounds",
+    "combiners",
+    "compare_rules",
     "contribution_method",
     "contribution_methods",
     "contributions",
+    "counting_method",
     "datasets",
     "demo_parties",
+    "each_rule",
     "fairness",
+    "fit_combiner",
+    "fit_temperature",
+    "gaming_matrix",
+    "gaming_matrix_of",
+    "interactions",
     "load_dataset",
+    "make_behaviour",
     "make_partition",
     "mechanisms",
     "partitions",
+    "payments",
+    "payout_rule",
+    "payouts",
+    "risk_coverage",
     "rules",
     "shares",
     "sum_rule",
@@ -74,33 +114,52 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from fi_workbench.aggregation import LocalView, Rule, aggregate, aggregation_rule, rules, sum_rule
+    from fi_workbench.aggregation import LocalView, Rule, aggregate, aggregation_rule, each_rule, rules, sum_rule
+    from fi_workbench.aggregation.abstention import RiskCoverage, risk_coverage
+    from fi_workbench.aggregation.bounds import bound, bounds
+    from fi_workbench.aggregation.combiner import Combiner, combiners
+    from fi_workbench.aggregation.fitting import fit_combiner
     from fi_workbench.core.errors import FederationError, NoAnswer
     from fi_workbench.core.identity import Identity
     from fi_workbench.core.options import Between, OneOf
     from fi_workbench.core.records import RoundRecord
     from fi_workbench.incentives import (
+        MICRO,
+        Estimate,
         Fairness,
+        Interactions,
         contribution_method,
         contribution_methods,
         contributions,
+        counting_method,
         fairness,
+        interactions,
+        payments,
+        payout_rule,
+        payouts,
         shares,
     )  # fmt: skip
+    from fi_workbench.incentives.audit import audit_claims
+    from fi_workbench.incentives.ledger import Ledger
+    from fi_workbench.incentives.receipts import Receipt, Settlement
     from fi_workbench.parties import (
         Dataset,
         Party,
         PrivateFacts,
         datasets,
         demo_parties,
+        fit_temperature,
         load_dataset,
         make_partition,
         partitions,
         train_party,
     )  # fmt: skip
+    from fi_workbench.parties.behaviours import behaviour, behaviours, make_behaviour
     from fi_workbench.privacy import Mechanism, mechanisms
     from fi_workbench.protocol.policy import Policy
+    from fi_workbench.session.comparing import compare_rules
     from fi_workbench.session.federation import Federation
+    from fi_workbench.session.gaming import gaming_matrix, gaming_matrix_of
     from fi_workbench.session.history import History
     from fi_workbench.widgets.progress_bar import ProgressBar
     from fi_workbench.widgets.workbench import Workbench

@@ -34,6 +34,8 @@ class PartyContext:
     ----------
     name : str
     round_id : str
+    round_digest : str
+        Hexadecimal SHA-256 of the client's signed header: all that was asked, of whom, under which settings.
     kind : {"answer", "enrol"}
     peers : mapping of str to PublicIdentity
         The cohort of this round, the party itself included.
@@ -42,7 +44,7 @@ class PartyContext:
         ``(queries) -> (query, class)``: the party's own model, checked, after its answer noise.
     summand : callable
         ``(queries, answer) -> {name: array}``: the rule's local part; in an enrolment round ``(None, None)``.
-        Empty for a rule that needs no sum.
+        Empty for a rule that has no party-side part.
     sign, verify : callable
         ``(message) -> signature`` with the party's own key, and ``(sender, message, signature)``, which raises
         ``BadSignature``. Round and sender are bound in: signed here, a message is nothing anywhere else.
@@ -56,6 +58,7 @@ class PartyContext:
 
     name: str
     round_id: str
+    round_digest: str
     kind: Kind
     peers: Mapping[str, PublicIdentity]
     outputs: Outputs
@@ -74,23 +77,28 @@ class CoordinatorContext:
 
     Parameters
     ----------
-    round_id : str
+    round_id, round_digest : str
+        As the parties have them.
     kind : {"answer", "enrol"}
     cohort : tuple of str
         Party names, in the order of every party axis.
+    identities : mapping of str to PublicIdentity
+        Of the cohort.
     outputs : mapping of str to {"logits", "probabilities"}
     n_queries, n_classes : int
         ``n_queries`` is 0 in an enrolment round.
     rule_needs : {"nothing", "sum", "votes", "each"}
     components : mapping of str to Component
-        Declarations of the arrays of the summand; empty for a rule that needs no sum.
+        Declarations of the arrays of the summand; empty for a rule without a party-side part.
     absent : callable
         ``(party, kind, reason)``: leave a party out of this round from here on, with the reason in the record.
     """
 
     round_id: str
+    round_digest: str
     kind: Kind
     cohort: tuple[str, ...]
+    identities: Mapping[str, PublicIdentity]
     outputs: Mapping[str, Outputs]
     n_queries: int
     n_classes: int

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fi_workbench.core.arrays import check_answer
 from fi_workbench.core.disclosure import Disclosure, Item, Need
@@ -15,7 +16,7 @@ from fi_workbench.core.messages import Body, Release, Reply
 from fi_workbench.privacy.mechanism import CoordinatorContext, Mechanism, PartyContext, mechanisms
 
 SUM = "sum."
-"""Prefix of the summand's arrays in a message."""
+"""Prefix, in a message, of the arrays of the rule's local part, which most rules sum."""
 
 
 @dataclass(frozen=True)
@@ -44,45 +45,67 @@ class Plain(Mechanism):
         )
 
     def party_step(self, phase: str, state: Any, message: Body, context: PartyContext) -> tuple[Any, Body]:
-        """The answer, and the rule's summand beside it."""
-        if context.kind == "enrol":
-            return None, {SUM + name: array for name, array in context.summand(None, None).items()}
-        queries = np.asarray(message["queries"])
-        answer = context.answer(queries)
-        summed = context.summand(queries, answer)
-        # float32 on the wire: half the bytes, and more digits than models have
-        reply: dict[str, Any] = {SUM + name: array.astype(np.float32) for name, array in summed.items()}
-        return None, reply | {"answer": answer.astype(np.float32, copy=False)}
+        """The answer, and the rule's part beside it."""
+        return None, reply_in_the_clear(message, context)
 
     def coordinator_step(
         self, phase: str, state: Any, replies: Mapping[str, Reply], context: CoordinatorContext
     ) -> tuple[Any, Release]:
-        """All answers as they are, and their sums in cohort order."""
-        n_queries, n_classes = context.n_queries, context.n_classes
-        present, answers, parts = list[str](), list[Any](), list[dict[str, Any]]()
-        for party, reply in replies.items():
-            try:
-                if context.kind == "answer":
-                    answer = reply.body.get("answer")
-                    answer = check_answer(answer, context.outputs[party], n_queries, n_classes, party)
-                part = {
-                    name: component.check(reply.body.get(SUM + name), n_queries, n_classes, f"{name!r} of {party}")
-                    for name, component in context.components.items()
-                }
-            except InvalidAnswer as error:
-                context.absent(party, "invalid", str(error))
-                continue
-            present.append(party)
-            parts.append(part)
+        """All answers as they are, and the parts or their sums, in cohort order."""
+        return None, gather({party: reply.body for party, reply in replies.items()}, context)
+
+
+def reply_in_the_clear(message: Body, context: PartyContext) -> Body:
+    """At a party: its answer to ``message`` as it is, and the rule's part beside it; that part alone when enrolling.
+
+    Raises
+    ------
+    InvalidAnswer, InvalidParty, DoesNotFit
+        From the model's checks and the rule's local part.
+    """
+    if context.kind == "enrol":
+        return {SUM + name: array for name, array in context.summand(None, None).items()}
+    queries = np.asarray(message["queries"])
+    answer = context.answer(queries)
+    # float32 on the wire: half the bytes, and more digits than models have
+    reply: dict[str, Any] = {
+        SUM + name: array.astype(np.float32) for name, array in context.summand(queries, answer).items()
+    }
+    return reply | {"answer": answer.astype(np.float32, copy=False)}
+
+
+def gather(replies: Mapping[str, Body], context: CoordinatorContext) -> Release:
+    """At the coordinator: what :func:`reply_in_the_clear` made at each party, checked and gathered.
+
+    Parts are summed in cohort order where the rule needs a sum, and when enrolling; where it needs each part they stand
+    side by side. A party whose reply breaks its contract leaves the round by ``context.absent``.
+    """
+    n_queries, n_classes = context.n_queries, context.n_classes
+    present, answers, parts = list[str](), list[NDArray[Any]](), list[dict[str, NDArray[np.float64]]]()
+    for party, body in replies.items():
+        try:
             if context.kind == "answer":
-                answers.append(answer)
-        sums = {name: np.sum([part[name] for part in parts], axis=0) for name in context.components} if parts else {}
-        return None, Release(
-            present=tuple(present),
-            sums=sums or None,
-            answers=tuple(answers) if context.kind == "answer" else None,
-            outputs=tuple(context.outputs[party] for party in present),
-        )
+                answer = check_answer(body.get("answer"), context.outputs[party], n_queries, n_classes, party)
+            part = {
+                name: component.check(body.get(SUM + name), n_queries, n_classes, f"{name!r} of {party}")
+                for name, component in context.components.items()
+            }
+        except InvalidAnswer as error:
+            context.absent(party, "invalid", str(error))
+            continue
+        present.append(party)
+        parts.append(part)
+        if context.kind == "answer":
+            answers.append(answer)
+    stacked = {name: np.stack([part[name] for part in parts]) for name in context.components} if parts else {}
+    summed = context.kind == "enrol" or context.rule_needs == "sum"
+    return Release(
+        present=tuple(present),
+        sums={name: each.sum(axis=0) for name, each in stacked.items()} if summed and stacked else None,
+        answers=tuple(answers) if context.kind == "answer" else None,
+        outputs=tuple(context.outputs[party] for party in present),
+        parts=stacked if stacked and not summed else None,
+    )
 
 
 mechanisms.add("plain", Plain)

@@ -102,6 +102,8 @@ class ClientSide:
             seed=seed,
             cohort=cohort_of(cohort),
             payloads=payloads,
+            calibration=settings.calibration,
+            receipts=settings.receipts and kind == "answer",
         )
         signed = header.signed(self.identity)
         messages: dict[str, Body]
@@ -119,7 +121,10 @@ class ClientSide:
     @staticmethod
     def finish(rule: Rule, options: Mapping[str, Any], release: Release) -> Scores:
         """The rule's finish at the client, where the mechanism says so: (query, class)."""
-        return finish(rule, options, sums=release.sums, answers=release.answers, outputs=release.outputs)
+        return finish(
+            rule, options, sums=release.sums, parts=release.parts, answers=release.answers, outputs=release.outputs,
+            parties=release.present,
+        )  # fmt: skip
 
     @staticmethod
     def answers(release: Release, cohort: tuple[str, ...]) -> NDArray[Any] | None:

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from fi_workbench.core.arrays import Scores
 from fi_workbench.core.messages import Body, Release, Reply
 from fi_workbench.core.records import Absence, AbsenceKind, Cost, RoundLog
+from fi_workbench.incentives.receipts import Receipt
 from fi_workbench.protocol.header import RoundHeader
 from fi_workbench.protocol.ports import Link, Sent
 from fi_workbench.protocol.round import CoordinatorRound, absence_kind
@@ -51,11 +52,14 @@ class Outcome:
     scores : array (query, class) or None
         Where the rule's finish runs at the coordinator.
     log : RoundLog
+    receipts : tuple of Receipt
+        Of the present parties, in a round that is paid for: what each signed that it released.
     """
 
     release: Release
     scores: Scores | None
     log: RoundLog
+    receipts: tuple[Receipt, ...] = ()
 
 
 @dataclass
@@ -124,7 +128,8 @@ def run_round(
     absent = tuple(coordinator.absent[name] for name in header.names if name in coordinator.absent)
     cost = Cost(tally.out, tally.back, tally.bytes_out, tally.bytes_in, tally.stages)
     log = RoundLog(header.round_id, _public(header), release.present, absent, tally.latency, cost)
-    return Outcome(release, scores, log)
+    receipts = tuple(coordinator.receipts[name] for name in release.present if name in coordinator.receipts)
+    return Outcome(release, scores, log, receipts)
 
 
 def _phase(

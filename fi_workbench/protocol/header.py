@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from fi_workbench.core.digest import canonical
 from fi_workbench.core.errors import Refused
@@ -16,7 +17,10 @@ from fi_workbench.core.identity import BadSignature, Identity, PublicIdentity, v
 from fi_workbench.core.messages import Body
 from fi_workbench.privacy.mechanism import Kind
 
-VERSION = 1
+Calibration = Literal["none", "temperature"]
+"""``temperature``: each party divides its logits by the temperature that its owner fitted."""
+
+VERSION = 2
 HEADER, SIGNATURE = "header", "signature"
 MAX_AGE_SECONDS = 600.0
 """A question older than this, or from further in the future, is refused: the window in which replays are remembered."""
@@ -54,6 +58,10 @@ class RoundHeader:
         In hexadecimal, in the order of the party axis.
     payloads : mapping of str to str
         SHA-256 of the payload for each party, or for all under ``"*"``.
+    calibration : {"none", "temperature"}
+        What each party does to its model's answer before anything else sees it.
+    receipts : bool
+        Whether each party signs what it released in the last phase: the round is paid for.
     """
 
     round_id: str
@@ -69,6 +77,8 @@ class RoundHeader:
     seed: int
     cohort: list[list[str]]
     payloads: Mapping[str, str]
+    calibration: Calibration = "none"
+    receipts: bool = False
     version: int = VERSION
 
     @property
@@ -84,12 +94,25 @@ class RoundHeader:
             for name, key, seal, binding in self.cohort
         }
 
+    @cached_property
+    def encoded(self) -> bytes:
+        """The bytes that are signed and sent."""
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        return json.dumps(plain, sort_keys=True, allow_nan=False).encode()
+
+    @cached_property
+    def digest(self) -> str:
+        """Hexadecimal SHA-256 of what is sent: what receipts and commitments are bound to."""
+        return digest_of(self.encoded)
+
     def signed(self, client: Identity) -> dict[str, bytes]:
         """The two message fields that carry this header."""
-        data = json.dumps(
-            {field.name: getattr(self, field.name) for field in fields(self)}, sort_keys=True, allow_nan=False
-        ).encode()
-        return {HEADER: data, SIGNATURE: client.sign(canonical(["fi-workbench question", data]))}
+        return {HEADER: self.encoded, SIGNATURE: client.sign(canonical(["fi-workbench question", self.encoded]))}
+
+
+def digest_of(data: bytes) -> str:
+    """Hexadecimal SHA-256 of a header as it was sent."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def cohort_of(identities: Mapping[str, PublicIdentity]) -> list[list[str]]:
@@ -173,6 +196,8 @@ def _check_fields(header: RoundHeader) -> None:
         "seed": whole(header.seed),
         "cohort": bool(header.cohort) and all(len(member) == 4 and texts(member) for member in header.cohort),
         "payloads": isinstance(header.payloads, dict) and texts(header.payloads.values()),
+        "calibration": header.calibration in get_args(Calibration),
+        "receipts": isinstance(header.receipts, bool),
     }
     for name, fits in checks.items():
         if not fits:

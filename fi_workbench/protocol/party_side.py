@@ -6,19 +6,16 @@ It holds the only reference to the model and to the private facts; what leaves i
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
-from typing import Any
+from functools import cached_property
 
 import numpy as np
-from numpy.random import Generator, default_rng
-from numpy.typing import NDArray
 
-from fi_workbench.aggregation.apply import enrolment_part, local_part
-from fi_workbench.aggregation.rule import LocalView, OnAbsence, Rule, rules
-from fi_workbench.core.arrays import check_answer
-from fi_workbench.core.digest import canonical, sha256
+from fi_workbench.aggregation.rule import rules
+from fi_workbench.core.arrays import to_simplex
+from fi_workbench.core.digest import sha256
 from fi_workbench.core.errors import (
     DoesNotFit,
     FederationError,
@@ -28,17 +25,18 @@ from fi_workbench.core.errors import (
     Refused,
     UnknownName,
 )  # fmt: skip
-from fi_workbench.core.identity import BadSignature, Identity, PublicIdentity, verify
+from fi_workbench.core.identity import BadSignature, Identity
 from fi_workbench.core.messages import Body, PartyCard
-from fi_workbench.core.options import check_options
-from fi_workbench.core.randomness import generator
-from fi_workbench.core.summand import Summand
+from fi_workbench.incentives.receipts import Receipt
+from fi_workbench.parties.behaviours import Dishonest
+from fi_workbench.parties.leak import Leak
 from fi_workbench.parties.party import Party
 from fi_workbench.privacy.mechanism import Mechanism, PartyContext
 from fi_workbench.privacy.stack import Stack, make_mechanism
 from fi_workbench.protocol.header import HEADER, SIGNATURE, RoundHeader, read_header
+from fi_workbench.protocol.party_context import Owner, party_context
 from fi_workbench.protocol.policy import Policy, QueryBudget
-from fi_workbench.protocol.ports import ABSENT_KIND, ABSENT_REASON, ANNOUNCE, CAPABILITIES, ROUND_ID, TOTALS
+from fi_workbench.protocol.ports import ABSENT_KIND, ABSENT_REASON, ANNOUNCE, CAPABILITIES, RECEIPT, ROUND_ID
 from fi_workbench.protocol.runtime import OpenRound, PartyRuntime
 
 _log = logging.getLogger(__name__)
@@ -74,6 +72,10 @@ class PartySide:
         self.policy = policy or Policy()
         self.budget = QueryBudget(self.policy.query_budget)
         self.runtime = PartyRuntime()
+        self.behaviour: Dishonest | None = None
+        self._stopped = threading.Event()
+        self.leak: Leak | None = None
+        self.standing: Mapping[str, float] = {}
 
     @cached_property
     def card(self) -> PartyCard:
@@ -84,8 +86,15 @@ class PartySide:
             CAPABILITIES, self.identity.public,
         )  # fmt: skip
 
+    def behave(self, behaviour: Dishonest | None) -> None:
+        """From its next question on, behave so; None is honest. What still waits under the former stops waiting."""
+        waiting, self._stopped = self._stopped, threading.Event()
+        self.behaviour = behaviour
+        waiting.set()
+
     def stop(self) -> None:
         """Drop all state and answer nothing more."""
+        self._stopped.set()
         self.runtime.stop()
 
     def handle(self, phase: str, message: Body) -> Body:
@@ -124,7 +133,23 @@ class PartySide:
             finally:
                 if opened.next_phase == len(phases):
                     self.runtime.end(facts.header.round_id)
+        if opened.next_phase == len(phases) and facts.header.receipts:
+            reply = {**reply, RECEIPT: self._receipt(facts.header, reply)}
+        self._is_heard(facts.header.round_id, reply)
         return reply
+
+    def _receipt(self, header: RoundHeader, reply: Body) -> bytes:
+        """This party's signature of what it released, to which question, in which round."""
+        key = self.identity.public.verify_key.hex()
+        return self.identity.sign(
+            Receipt.statement(header.round_id, header.digest, self.party.name, key, sha256(reply))
+        )
+
+    def _is_heard(self, round_id: str, reply: Body) -> None:
+        """What leaves in the clear can be read on the way: a leak, where this federation has one, hears it."""
+        answer = reply.get("answer")
+        if self.leak is not None and isinstance(answer, np.ndarray):
+            self.leak.heard(round_id, self.party.name, to_simplex(answer, self.party.outputs))
 
     def _begin(self, message: Body) -> OpenRound:
         header = read_header(message)
@@ -141,7 +166,8 @@ class PartySide:
             raise Refused("the question's content is not what its client signed.")
         _check_carrier(header, stack.carrier)
         rule = rules[header.rule]
-        context = self._context(header, stack, rule, members, payload)
+        owner = Owner(self.party, self.identity, self.behaviour, self.leak, self.standing, self._stopped)
+        context = party_context(owner, header, stack, rule, members, payload)
         more = len(stack.carrier.phases) > 1
         facts = _Facts(header, stack, context)
         opened = self.runtime.begin(header.round_id, header.deadline_seconds, facts, stays=more)
@@ -151,77 +177,6 @@ class PartySide:
             self.runtime.end(header.round_id)
             raise
         return opened
-
-    def _context(
-        self, header: RoundHeader, stack: Stack, rule: Rule, members: Mapping[str, PublicIdentity], payload: Body
-    ) -> PartyContext:
-        party, me = self.party, self.party.name
-        options = check_options(rule.name, rule.options, header.rule_options)
-
-        # the seed is public: only what is declared reproducible may draw from it
-        @cache
-        def rng() -> Generator:
-            return generator(header.seed, "answer noise", header.n_queries, me) if stack.reproducible else default_rng()
-
-        totals = {name[len(TOTALS) :]: np.asarray(value) for name, value in payload.items() if name.startswith(TOTALS)}
-
-        def predict(queries: NDArray[Any]) -> NDArray[Any]:
-            """The model as all the rest of the round sees it: behind its answer noise, however often it is asked."""
-            values = party.predict(queries)
-            if not stack.noise:
-                return values
-            noisy = stack.perturb(values, party.outputs, rng())
-            return check_answer(noisy, party.outputs, len(queries), len(party.classes), me)
-
-        def answer(queries: NDArray[Any]) -> NDArray[Any]:
-            if header.kind != "answer":
-                raise Refused(f"a round of kind {header.kind!r} asks for no answer.")
-            if len(queries) != header.n_queries:
-                raise Refused(f"{len(queries)} queries came, {header.n_queries} were announced.")
-            return predict(queries)
-
-        def summand(queries: NDArray[Any] | None, values: NDArray[Any] | None) -> Summand:
-            held = {name: getattr(party.facts, name) for name in party.facts.names()}
-            if header.kind == "enrol":
-                return enrolment_part(rule, held)
-            if rule.needs != "sum" or values is None:
-                return {}
-            on_absence: OnAbsence = "keep" if header.on_absence == "keep" else "renormalise"
-            view = LocalView(values, party.outputs, queries, predict, held, totals, on_absence, rng)
-            return local_part(rule, view, options)
-
-        return PartyContext(
-            me, header.round_id, header.kind, members, party.outputs, answer, summand, *self._signing(header, members),
-            *self._sealing(header, members), rng,
-        )  # fmt: skip
-
-    def _signing(
-        self, header: RoundHeader, members: Mapping[str, PublicIdentity]
-    ) -> tuple[Callable[[bytes], bytes], Callable[[str, bytes, bytes], None]]:
-        def statement(sender: str, message: bytes) -> bytes:
-            return canonical(["fi-workbench statement", header.round_id, sender, message])
-
-        def sign(message: bytes) -> bytes:
-            return self.identity.sign(statement(self.party.name, message))
-
-        def verify_(sender: str, message: bytes, signature: bytes) -> None:
-            verify(members[sender].verify_key, signature, statement(sender, message))
-
-        return sign, verify_
-
-    def _sealing(
-        self, header: RoundHeader, members: Mapping[str, PublicIdentity]
-    ) -> tuple[Callable[[str, bytes, str], bytes], Callable[[str, bytes, str], bytes]]:
-        def label(sender: str, recipient: str, phase: str) -> bytes:
-            return canonical(["fi-workbench", header.round_id, phase, sender, recipient])
-
-        def seal(to: str, content: bytes, phase: str) -> bytes:
-            return self.identity.seal(members[to].check(), content, label(self.party.name, to, phase))
-
-        def open_(sender: str, sealed: bytes, phase: str) -> bytes:
-            return self.identity.open(members[sender].check(), sealed, label(sender, self.party.name, phase))
-
-        return seal, open_
 
 
 def _check_carrier(header: RoundHeader, carrier: Mechanism) -> None:

@@ -50,3 +50,6 @@ TOTALS = "totals."
 
 ROUND_ID = "round_id"
 """Names the round in every message after its first phase."""
+
+RECEIPT = "receipt"
+"""A party's signature of what it released, in its reply of the last phase of a round that is paid for."""

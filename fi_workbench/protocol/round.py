@@ -8,15 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fi_workbench.aggregation.apply import components_of, finish
+from fi_workbench.aggregation.apply import components_of, enrolment_components_of, finish
 from fi_workbench.core.arrays import Scores
+from fi_workbench.core.digest import sha256
 from fi_workbench.core.errors import InvalidReply
+from fi_workbench.core.identity import BadSignature
 from fi_workbench.core.messages import Body, PartyCard, Release, Reply
 from fi_workbench.core.records import Absence, AbsenceKind
 from fi_workbench.core.summand import Component
+from fi_workbench.incentives.receipts import Receipt
 from fi_workbench.privacy.mechanism import CoordinatorContext
 from fi_workbench.protocol.header import RoundHeader
-from fi_workbench.protocol.ports import ABSENT_KIND, ABSENT_REASON, ROUND_ID
+from fi_workbench.protocol.ports import ABSENT_KIND, ABSENT_REASON, RECEIPT, ROUND_ID
 from fi_workbench.protocol.settings import RoundSettings
 
 _KINDS: dict[str, AbsenceKind] = {"refused": "refused", "invalid": "invalid", "raised": "raised"}
@@ -37,13 +40,16 @@ class CoordinatorRound:
     def __init__(self, header: RoundHeader, settings: RoundSettings, cards: Mapping[str, PartyCard]) -> None:
         self.header, self.settings = header, settings
         self.absent: dict[str, Absence] = {}
+        self.receipts: dict[str, Receipt] = {}
         self._state: Any = None
         self._phase = ""
         n_classes = len(cards[header.names[0]].classes)
         self._context = CoordinatorContext(
             round_id=header.round_id,
+            round_digest=header.digest,
             kind=header.kind,
             cohort=header.names,
+            identities=header.identities,
             outputs={name: cards[name].outputs for name in header.names},
             n_queries=header.n_queries,
             n_classes=n_classes,
@@ -72,7 +78,7 @@ class CoordinatorRound:
                 reason = reply.body.get(ABSENT_REASON)
                 told = reason[:500] if isinstance(reason, str) else "it gave no reason."
                 self.miss(Absence(party, phase, kind, told, reply.seconds))
-            else:
+            elif self._is_receipted(phase, reply):
                 answered[party] = reply
         if not answered:
             return Release(present=())
@@ -108,8 +114,25 @@ class CoordinatorRound:
         """The rule's finish at the coordinator: (query, class)."""
         settings = self.settings
         return finish(
-            settings.rule, settings.rule_options, sums=release.sums, answers=release.answers, outputs=release.outputs
-        )
+            settings.rule, settings.rule_options, sums=release.sums, parts=release.parts, answers=release.answers,
+            outputs=release.outputs, parties=release.present,
+        )  # fmt: skip
+
+    def _is_receipted(self, phase: str, reply: Reply) -> bool:
+        """Whether the reply carries what was asked for: in the last phase of a paid round, its party's receipt."""
+        if not self.header.receipts or phase != self.phases[-1]:
+            return True
+        party, header = reply.party, self.header
+        released = {name: value for name, value in reply.body.items() if name != RECEIPT}
+        key = header.identities[party].verify_key.hex()
+        try:
+            signature = reply.field(RECEIPT, bytes).hex()
+            receipt = Receipt(header.round_id, header.digest, party, key, sha256(released), signature).check()
+        except (InvalidReply, BadSignature):
+            self._leave_out(party, "invalid", "it signed no receipt of what it released, so it cannot be paid.")
+            return False
+        self.receipts[party] = receipt
+        return True
 
     def _leave_out(self, party: str, kind: AbsenceKind, reason: str) -> None:
         self.miss(Absence(party, self._phase, kind, reason))
@@ -117,7 +140,7 @@ class CoordinatorRound:
     def _components(self, n_classes: int) -> Mapping[str, Component]:
         rule, settings = self.settings.rule, self.settings
         if self.header.kind == "enrol":
-            return rule.enrolment.components if rule.enrolment is not None else {}
+            return enrolment_components_of(rule, n_classes, settings.rule_options)
         return components_of(rule, n_classes, settings.on_absence, settings.rule_options)
 
 

@@ -13,6 +13,7 @@ from fi_workbench.core.errors import DoesNotFit
 from fi_workbench.core.messages import PartyCard
 from fi_workbench.privacy.mechanism import Mechanism, mechanisms
 from fi_workbench.privacy.stack import Stack
+from fi_workbench.protocol.header import Calibration
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +28,17 @@ class RoundSettings:
     mechanism : Stack
     deadline_seconds : float
         For the whole round.
+    calibration : {"none", "temperature"}
+    receipts : bool
+        Whether the parties sign what they release, because the round is paid for.
     """
 
     rule: Rule
     rule_options: Mapping[str, Any]
     mechanism: Stack
     deadline_seconds: float
+    calibration: Calibration = "none"
+    receipts: bool = False
 
     @property
     def on_absence(self) -> OnAbsence:
@@ -40,7 +46,7 @@ class RoundSettings:
         return "keep" if self.mechanism.carrier.hides_absence else "renormalise"
 
 
-def check_fit(rule: Rule, stack: Stack, cards: Iterable[PartyCard]) -> None:
+def check_fit(rule: Rule, stack: Stack, cards: Iterable[PartyCard], calibration: Calibration = "none") -> None:
     """Nothing, if rule, mechanism and parties fit together.
 
     Raises
@@ -59,6 +65,12 @@ def check_fit(rule: Rule, stack: Stack, cards: Iterable[PartyCard]) -> None:
         )
     check_outputs(rule, {card.name: card.outputs for card in cards})
     check_facts(rule, {card.name: card.facts for card in cards})
+    _check_asked_again(rule, cards)
+    if calibration == "temperature" and (without := [card.name for card in cards if "temperature" not in card.facts]):
+        raise DoesNotFit(
+            f"Calibration by temperature needs each owner's temperature; {', '.join(without)} hold none. Give them "
+            'PrivateFacts(temperature=fi.fit_temperature(logits, labels)), or choose calibration="none".'
+        )
     for card in cards:
         if missing := carrier.requires - card.capabilities:
             raise DoesNotFit(
@@ -66,6 +78,14 @@ def check_fit(rule: Rule, stack: Stack, cards: Iterable[PartyCard]) -> None:
             )
     if len(cards) < carrier.min_parties:
         raise DoesNotFit(f"Mechanism {carrier.name!r} needs {carrier.min_parties} parties; there are {len(cards)}.")
+
+
+def _check_asked_again(rule: Rule, cards: Iterable[PartyCard]) -> None:
+    """Refuse a rule that asks the models about rotated images where the queries are none."""
+    flat = sorted(card.name for card in cards if len(card.input_shape) < 2)
+    if rule.asks_again and flat:
+        fits = [name for name, other in rules.items() if not other.asks_again]
+        raise DoesNotFit(f"Rule {rule.name!r} rotates queries, but those of {', '.join(flat)} are no images.", fits)
 
 
 def _seen(need: str) -> str:

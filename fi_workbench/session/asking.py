@@ -14,15 +14,17 @@ from numpy.typing import NDArray
 
 from fi_workbench.core.arrays import Scores
 from fi_workbench.core.digest import sha256
-from fi_workbench.core.errors import DoesNotFit, NoAnswer
+from fi_workbench.core.errors import NoAnswer
 from fi_workbench.core.messages import Question, Release
-from fi_workbench.core.options import check_options
 from fi_workbench.core.randomness import derive_seed
 from fi_workbench.core.records import Absence, Cost, RoundLog, RoundRecord
-from fi_workbench.incentives import ContributionMethod, ContributionView, contribute, shares
+from fi_workbench.incentives.apply import check_labels_fit
 from fi_workbench.parties.party import Party
+from fi_workbench.protocol.client_side import Asked
 from fi_workbench.protocol.engine import OnEvent, Outcome, run_round
 from fi_workbench.protocol.settings import RoundSettings
+from fi_workbench.session.crediting import credited
+from fi_workbench.session.paying import earned, escrow
 from fi_workbench.session.runtime import Enrolled, Runtime
 from fi_workbench.session.settings import Settings
 
@@ -48,8 +50,7 @@ def ask(
     """
     names = tuple(party.name for party in parties)
     method = settings.method(len(names))
-    if method.labels == "required" and question.labels is None:
-        raise DoesNotFit(f"Contribution {method.name!r} needs true labels; ask with labels=..., or choose another.")
+    check_labels_fit(method, question.labels is not None, settings.contribution_options)
     number, started = runtime.next_round(), datetime.now(UTC).isoformat(timespec="milliseconds")
     end = time.monotonic() + settings.deadline_seconds
     seed = derive_seed(settings.seed, "round", number) % 2**63
@@ -60,36 +61,59 @@ def ask(
     clock = time.perf_counter()
     link = runtime.link(enrolment.cohort)
     identities = {name: card.identity for name, card in link.cards.items()}
-    within = replace(for_round, deadline_seconds=max(end - time.monotonic(), MIN_SECONDS))  # enrolment has taken some
+    left = max(end - time.monotonic(), MIN_SECONDS)  # enrolment has taken some
+    paid = runtime.ledger is not None and settings.budget_micro > 0
+    within = replace(for_round, deadline_seconds=left, receipts=paid)
     asked = runtime.client.protect(question, within, identities, enrolment.totals, seed)
     stages["protect"] = time.perf_counter() - clock
 
-    if enrolment.cohort:
-        outcome = run_round(link, asked.header, asked.messages, within, cancelled=cancelled, on_event=on_event)
-    else:  # nobody is left to ask
-        outcome = Outcome(Release(present=()), None, RoundLog(asked.header.round_id, {}, (), (), {}, Cost()))
+    with escrow(runtime.ledger, runtime.client, asked, settings.budget_micro) as held:
+        if runtime.leak is not None and question.labels is not None:
+            runtime.leak.tell(asked.header.round_id, question.labels)
+        if enrolment.cohort:
+            outcome = run_round(link, asked.header, asked.messages, within, cancelled=cancelled, on_event=on_event)
+        else:  # nobody is left to ask
+            outcome = Outcome(Release(present=()), None, RoundLog(asked.header.round_id, {}, (), (), {}, Cost()))
+        record = _record(runtime, settings, parties, question, enrolment, asked, outcome, number, started, stages)
+        held.settle(outcome, record.payments, names, record.digest)
+        record = replace(record, payment=held.state)
+    runtime.add(record)
+    if not record.present:
+        reasons = "; ".join(f"{absence.party}: {absence.kind}, {absence.reason}" for absence in record.absent[:5])
+        raise NoAnswer(f"None of {len(names)} parties answered round {number}. {reasons}", record)
+    return record
 
+
+def _record(
+    runtime: Runtime,
+    settings: Settings,
+    parties: Sequence[Party],
+    question: Question,
+    enrolment: _Enrolment,
+    asked: Asked,
+    outcome: Outcome,
+    number: int,
+    started: str,
+    stages: dict[str, float],
+) -> RoundRecord:
+    """All that the client learns from a round that has ended."""
+    names, rule = tuple(party.name for party in parties), settings.the_rule
+    plain = {**settings.to_dict(), "contribution": settings.method(len(names)).name, **settings.all_options(len(names))}
     clock = time.perf_counter()
     release, scores, answers = outcome.release, outcome.scores, None
     if release.present:
         release = runtime.client.open(asked, release, settings.mechanism)
         if scores is None:
-            scores = runtime.client.finish(for_round.rule, for_round.rule_options, release)
+            scores = runtime.client.finish(rule, plain["rule_options"], release)
         answers = runtime.client.answers(release, names)
     opened = time.perf_counter()
-    values, parts = _contributions(method, settings, names, release, answers, scores, question)
+    credit = credited(runtime, settings, names, release.present, answers, scores, question)
     after = {"open": opened - clock, "contributions": time.perf_counter() - opened}
 
     log = outcome.log
     absent = (*enrolment.absent, *log.absent)
-    cost = replace(_both(enrolment.cost, log.cost), stage_seconds={**stages, **log.cost.stage_seconds, **after})
-    plain = {  # with every default filled in: a later version may have others
-        **settings.to_dict(),
-        "rule_options": dict(for_round.rule_options),
-        "contribution": method.name,
-        "contribution_options": check_options(method.name, method.options, settings.contribution_options),
-    }
-    record = RoundRecord(
+    set_to = {party.name: runtime.behaviour(party) for party in parties} if runtime.leak is not None else {}
+    return RoundRecord(
         round=number,
         round_id=log.round_id,
         started=started,
@@ -99,21 +123,20 @@ def ask(
         scores=scores,
         truth=question.labels,
         answers=answers,
-        contributions=parts,
-        contribution_values=values,
-        contribution=method.name,
+        contributions=credit.shares,
+        contribution_values=credit.values,
+        contribution=plain["contribution"],
         present=release.present,
         absent=tuple(sorted(absent, key=lambda absence: names.index(absence.party))),
         latency_seconds=log.latency_seconds,
-        cost=cost,
+        cost=replace(_both(enrolment.cost, log.cost), stage_seconds={**stages, **log.cost.stage_seconds, **after}),
         digest=_digest(plain, number, asked.query_digest, names, absent, release, scores, answers),
         query_digest=asked.query_digest,
+        answered=None if scores is None else scores.max(axis=1) >= settings.abstain_below,
+        contribution_errors=credit.errors,
+        payments=earned(settings, credit.values, names, release.present),
+        behaviours={name: one.name for name, one in set_to.items() if one is not None},
     )
-    runtime.add(record)
-    if not release.present:
-        reasons = "; ".join(f"{absence.party}: {absence.kind}, {absence.reason}" for absence in record.absent[:5])
-        raise NoAnswer(f"None of {len(names)} parties answered round {number}. {reasons}", record)
-    return record
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +165,8 @@ def _enrolled(
     link = runtime.link(parties)
     identities = {name: card.identity for name, card in link.cards.items()}
     # versioned by the member set: another cohort has other sums
-    key = (rule.name, frozenset(who.verify_key for who in identities.values()), sha256(for_round.mechanism.settings()))
+    how = sha256([rule.name, dict(for_round.rule_options), for_round.mechanism.settings()])
+    key = (how, frozenset(who.verify_key for who in identities.values()), _claims(runtime, parties))
     known, cost = runtime.enrolled(key), Cost()
     if known is None:
         # half of the time: a party that hangs here must leave the others enough to answer
@@ -166,37 +190,16 @@ def _enrolled(
     return _Enrolment(cohort, known.totals, absent, cost)
 
 
+def _claims(runtime: Runtime, parties: tuple[Party, ...]) -> tuple[str, ...]:
+    """How those are set to behave who may claim other facts than they hold: they are enrolled again."""
+    set_to = [runtime.behaviour(party) for party in parties]
+    return tuple(sha256(one.settings()) if one is not None else "" for one in set_to)
+
+
 def _both(first: Cost, second: Cost) -> Cost:
     """The messages of two rounds; the seconds are those of the second."""
     names = ("messages_out", "messages_in", "bytes_out", "bytes_in")
     return replace(second, **{name: getattr(first, name) + getattr(second, name) for name in names})
-
-
-def _contributions(
-    method: ContributionMethod,
-    settings: Settings,
-    names: tuple[str, ...],
-    release: Release,
-    answers: NDArray[Any] | None,
-    scores: Scores | None,
-    question: Question,
-) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
-    """Raw values and shares over the cohort, 0 for the absent."""
-    if not release.present:
-        return None, None
-    rows = [names.index(party) for party in release.present]
-    there = None if answers is None else answers[rows]
-    view = ContributionView(
-        n_parties=len(rows),
-        answers=there,
-        votes=None if there is None else there.argmax(axis=2),
-        scores=scores,
-        labels=question.labels,
-    )
-    values, parts = np.zeros(len(names)), np.zeros(len(names))
-    values[rows] = contribute(method, view, settings.contribution_options)
-    parts[rows] = shares(values[rows])
-    return values, parts
 
 
 def _digest(
@@ -214,6 +217,7 @@ def _digest(
         "scores": None if scores is None else scores.astype(np.float64),
         "answers": answers,
         "sums": {name: np.asarray(array, np.float64) for name, array in (release.sums or {}).items()},
+        "parts": {name: np.asarray(array, np.float64) for name, array in (release.parts or {}).items()},
     }
     missing = sorted((absence.party, absence.phase, absence.kind) for absence in absent)
     return sha256([settings, number, query_digest, names, release.present, missing, released])

@@ -6,18 +6,18 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
-from numpy.typing import NDArray
-
-from fi_workbench.core.arrays import Labels
-from fi_workbench.core.disclosure import Disclosure
-from fi_workbench.core.errors import FederationError, InvalidOption, MissingData, UnknownName
+from fi_workbench.core.errors import DoesNotFit, FederationError, InvalidOption, UnknownName
 from fi_workbench.core.identity import Identity
 from fi_workbench.core.progress import OnProgress, quiet
+from fi_workbench.incentives.ledger import Ledger
+from fi_workbench.incentives.payout import MICRO
 from fi_workbench.parties import Dataset, Party
+from fi_workbench.parties.behaviours import Dishonest, make_behaviour
 from fi_workbench.privacy.stack import MechanismLike, make_mechanism
+from fi_workbench.protocol.header import Calibration
 from fi_workbench.protocol.policy import Policy
-from fi_workbench.session.askable import Askable
 from fi_workbench.session.demo import Demo
+from fi_workbench.session.described import Described
 from fi_workbench.session.history import History, Keep
 from fi_workbench.session.members import check_alike, named, taken
 from fi_workbench.session.runtime import Runtime
@@ -25,7 +25,7 @@ from fi_workbench.session.saved import SavedFederation
 from fi_workbench.session.settings import Settings
 
 
-class Federation(Askable):
+class Federation(Described):
     """Parties that answer together, and how.
 
     Its settings never change: :meth:`with_` makes a copy with others. All copies share keys, budgets and history.
@@ -58,6 +58,17 @@ class Federation(Askable):
         What the history keeps: scalars per round and party, or all arrays.
     client : Identity, optional
         The asker's keys; fresh ones when None.
+    calibration : {"none", "temperature"}
+        Whether each party divides its logits by the temperature that its owner fitted.
+    abstain_below : float
+        Confidence (the top score) below which the federation says that it does not know.
+    payout : str
+        How a round's budget is split by contribution; ``fi.payouts`` lists the ways.
+    payout_options : mapping, optional
+    budget_micro : int
+        Micro-units that each round pays out; 1,000,000 are one unit.
+    ledger : path or Ledger, optional
+        Where rounds are paid for, from what :meth:`deposit` put there; without one, payments are only promised.
 
     Raises
     ------
@@ -82,25 +93,28 @@ class Federation(Askable):
         history: str | os.PathLike[str] | History | Literal["auto"] | None = "auto",
         keep: Keep = "scalars",
         client: Identity | None = None,
+        calibration: Calibration = "none",
+        abstain_below: float = 0.0,
+        payout: str = "proportional",
+        payout_options: Mapping[str, Any] | None = None,
+        budget_micro: int = MICRO,
+        ledger: str | os.PathLike[str] | Ledger | None = None,
     ) -> None:
         parties = taken(parties)
         check_alike(parties)
         settings = Settings(
-            rule,
-            rule_options or {},
-            make_mechanism(mechanism, **(mechanism_options or {})),
-            contribution,
-            contribution_options or {},
-            deadline_seconds,
-            seed,
-        )
+            rule, rule_options or {}, make_mechanism(mechanism, **(mechanism_options or {})), contribution,
+            contribution_options or {}, deadline_seconds, seed, calibration, abstain_below, payout,
+            payout_options or {}, budget_micro,
+        )  # fmt: skip
         if unknown := sorted(set(policies or {}) - {party.name for party in parties}):
             raise UnknownName("party with a policy", unknown[0], [party.name for party in parties])
         if history == "auto":
             kept = History.automatic(keep)
         else:
             kept = history if isinstance(history, History) else History(history, keep)
-        runtime = Runtime(kept, client)
+        book = Ledger(ledger) if isinstance(ledger, str | os.PathLike) else ledger
+        runtime = Runtime(kept, client, ledger=book)
         for party in parties:
             runtime.side(party, (policies or {}).get(party.name))
         self._take(runtime, settings, parties, dataset, None)
@@ -162,64 +176,39 @@ class Federation(Askable):
             raise
         self._runtime, self._settings, self._parties, self._dataset, self._demo = runtime, settings, parties, data, demo
 
-    @property
-    def parties(self) -> tuple[Party, ...]:
-        """The cohort, in the order of every party axis."""
-        return self._parties
+    def behave(self, party: str, behaviour: str | Dishonest | None, **options: Any) -> None:
+        """Simulation: have a party behave dishonestly from its next question on, in all copies of this federation.
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of every class axis."""
-        return self._parties[0].classes
+        It is the party's own doing and no setting: the client's question does not know of it.
 
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of one query, without the batch axis."""
-        return self._parties[0].input_shape
-
-    @property
-    def settings(self) -> Settings:
-        """How it answers."""
-        return self._settings
-
-    @property
-    def dataset(self) -> Dataset | None:
-        """The data set that came with it, or None."""
-        return self._dataset
-
-    @property
-    def test_set(self) -> tuple[NDArray[Any], Labels]:
-        """Queries (query, *input_shape) and labels (query,) that no party was trained on.
+        Parameters
+        ----------
+        party : str
+            Of this federation.
+        behaviour : str, Dishonest or None
+            A name in ``fi.behaviours``; None makes the party honest again.
+        **options
+            Of a behaviour given by name.
 
         Raises
         ------
-        MissingData
-            If the federation came without a data set.
+        UnknownName, InvalidOption
+            No such party, behaviour or option.
         """
-        if self._dataset is None:
-            raise MissingData("This federation came without a data set; give queries and labels of your own.")
-        return self._dataset.test_images, self._dataset.test_labels
+        chosen = make_behaviour(behaviour, **options) if isinstance(behaviour, str) else behaviour
+        self._runtime.behave(named([party], self._parties)[0], chosen)
 
-    @property
-    def made_from(self) -> Demo | None:
-        """What its demo parties are made of, or None."""
-        return self._demo
+    def deposit(self, amount_micro: int) -> None:
+        """Put money into the client's account in the ledger, in micro-units.
 
-    @property
-    def disclosure(self) -> Disclosure:
-        """Who sees what in a round; class counts are there to be seen only where the rule uses private facts."""
-        stated = self._settings.mechanism.disclosure
-        return stated if self._settings.the_rule.facts else stated.without("class_counts")
-
-    @property
-    def history(self) -> History:
-        """All rounds of this federation and its copies."""
-        return self._runtime.history
-
-    @property
-    def runtime(self) -> Runtime:
-        """What all copies share."""
-        return self._runtime
+        Raises
+        ------
+        DoesNotFit
+            The federation has no ledger.
+        """
+        if self._runtime.ledger is None:
+            raise DoesNotFit("This federation has no ledger; make it with ledger=PATH, or ledger=fi.Ledger(PATH).")
+        self._runtime.ledger.deposit(self.client.public.verify_key.hex(), amount_micro)
 
     def with_(self, **changes: Any) -> Self:
         """A copy with other settings, over the same runtime.
@@ -228,7 +217,8 @@ class Federation(Askable):
         ----------
         **changes
             ``rule``, ``rule_options``, ``mechanism``, ``mechanism_options``, ``contribution``,
-            ``contribution_options``, ``deadline_seconds``, ``seed``, and ``parties``: Party objects, or names of
+            ``contribution_options``, ``deadline_seconds``, ``seed``, ``calibration``, ``abstain_below``, ``payout``,
+            ``payout_options``, ``budget_micro``, and ``parties``: Party objects, or names of
             parties that are in this federation. Options go back to their defaults where the method they belong to
             changes and they are not given. ``made_from`` says what the given demo parties are made of.
 

@@ -37,7 +37,7 @@ def oracle_accuracy(record: RoundRecord) -> float | None:
 
 COLUMNS = (
     "round", "round_id", "started", "rule", "mechanism", "party",
-    "status", "reason", "contribution", "share", "contribution_value", "accuracy",
+    "status", "reason", "contribution", "share", "contribution_value", "payment_micro", "behaviour", "accuracy",
     "latency_seconds", "n_queries", "consensus_accuracy", "oracle_accuracy", "round_seconds", "bytes_out",
     "bytes_in", "digest",
 )  # fmt: skip
@@ -63,6 +63,8 @@ def party_rows(entry: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             "contribution": entry["contribution"],
             "share": None if shares is None else shares[index],
             "contribution_value": None if values is None else values[index],
+            "payment_micro": None if entry.get("payments") is None else entry["payments"][index],
+            "behaviour": entry.get("behaviours", {}).get(party, ""),
             "accuracy": entry.get("party_accuracy", {}).get(party),
             "latency_seconds": entry["latency_seconds"].get(party),
             "n_queries": entry["n_queries"],

@@ -14,6 +14,11 @@ from fi_workbench.core.errors import Closed
 from fi_workbench.core.identity import Identity
 from fi_workbench.core.messages import PartyCard
 from fi_workbench.core.records import RoundRecord
+from fi_workbench.incentives import ContributionMethod
+from fi_workbench.incentives.ledger import Ledger
+from fi_workbench.incentives.running import Running
+from fi_workbench.parties.behaviours import Dishonest
+from fi_workbench.parties.leak import Leak
 from fi_workbench.parties.party import Party
 from fi_workbench.privacy.mechanism import Mechanism, mechanisms
 from fi_workbench.protocol.client_side import ClientSide
@@ -60,11 +65,23 @@ class Runtime:
         The asker's keys; fresh ones when None.
     grid : LocalGrid, optional
         The embedded transport; a fresh one when None.
+    ledger : Ledger, optional
+        Where rounds are paid for; without one, payments are only promised.
     """
 
-    def __init__(self, history: History, client: Identity | None = None, grid: LocalGrid | None = None) -> None:
+    def __init__(
+        self,
+        history: History,
+        client: Identity | None = None,
+        grid: LocalGrid | None = None,
+        ledger: Ledger | None = None,
+    ) -> None:
         self.client = ClientSide(client)
         self.history = history
+        self.ledger = ledger
+        self.leak: Leak | None = None
+        self.standing: dict[str, float] = {}
+        self._running: dict[Any, Running] = {}
         self._grid = grid or LocalGrid()
         self._members: dict[int, tuple[PartySide, int]] = {}  # by id of the party, which the side keeps alive
         self._apps: dict[int, PartyApp] = {}  # by node
@@ -91,10 +108,37 @@ class Runtime:
                 raise Closed("This federation was closed; make a new one.")
             if id(party) not in self._members:
                 side = PartySide(party, policy=policy)
+                side.leak, side.standing = self.leak, self.standing
                 app = client_app(side.handle, self._phases)
                 node = self._grid.add(app)
                 self._members[id(party)], self._apps[node] = (side, node), app
             return self._members[id(party)][0]
+
+    def behave(self, party: Party, behaviour: Dishonest | None) -> None:
+        """Have a party behave so from its next question on; None is honest. What leaks is heard from now on."""
+        with self._lock:
+            side = self.side(party)
+            if behaviour is not None and self.leak is None:
+                self.leak = Leak()
+                for other, _ in self._members.values():
+                    other.leak = self.leak
+            side.behave(behaviour)
+
+    def behaviour(self, party: Party) -> Dishonest | None:
+        """How a party is set to behave; None is honest."""
+        return self.side(party).behaviour
+
+    def contributed(self, key: Any, method: ContributionMethod, options: Mapping[str, Any], n_parties: int) -> Running:
+        """Contributions of a cohort by one method over all rounds so far; nothing before the first."""
+        with self._lock:
+            return self._running.get(key) or Running.begin(method, options, n_parties)
+
+    def contribute(self, key: Any, running: Running, credited: Mapping[str, float]) -> None:
+        """Keep what a cohort contributed, one more round included, and credit each party openly."""
+        with self._lock:
+            self._running[key] = running
+            for name, value in credited.items():
+                self.standing[name] = self.standing.get(name, 0.0) + value
 
     def knows(self, party: Party) -> bool:
         """Whether the party was taken in."""
@@ -162,6 +206,8 @@ class Runtime:
             for side, _ in self._members.values():
                 side.stop()
             self._members.clear()
+            if self.leak is not None:
+                self.leak.close()
             self._grid.close()
             self.history.close()
 

@@ -6,19 +6,20 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from fi_workbench.aggregation import Rule, rules
 from fi_workbench.core.disclosure import satisfies
-from fi_workbench.core.errors import DoesNotFit, InvalidOption
+from fi_workbench.core.errors import DoesNotFit, InvalidOption, UnknownName
 from fi_workbench.core.messages import PartyCard
 from fi_workbench.core.options import check_options
 from fi_workbench.incentives import ContributionMethod, auto, contribution_methods
+from fi_workbench.incentives.payout import MAX_BUDGET, MICRO, payouts
 from fi_workbench.parties.party import Party
 from fi_workbench.privacy.stack import Stack, make_mechanism
-from fi_workbench.protocol.header import MAX_DEADLINE_SECONDS
+from fi_workbench.protocol.header import MAX_DEADLINE_SECONDS, Calibration
 from fi_workbench.protocol.settings import RoundSettings, check_fit
 from fi_workbench.session.members import check_alike
 
@@ -43,6 +44,15 @@ class Settings:
         For a whole round; a party that has not answered by then is absent.
     seed : int
         From which every random choice that is not a secret derives.
+    calibration : {"none", "temperature"}
+        Whether each party divides its logits by the temperature that its owner fitted.
+    abstain_below : float
+        Confidence (the top score, 0 to 1) below which the federation says that it does not know.
+    payout : str
+        How a round's budget is split by contribution.
+    payout_options : mapping
+    budget_micro : int
+        Micro-units that a round pays out in all.
     """
 
     rule: str = "soft_vote"
@@ -52,6 +62,11 @@ class Settings:
     contribution_options: Mapping[str, Any] = field(default_factory=dict)
     deadline_seconds: float = 10.0
     seed: int = 0
+    calibration: Calibration = "none"
+    abstain_below: float = 0.0
+    payout: str = "proportional"
+    payout_options: Mapping[str, Any] = field(default_factory=dict)
+    budget_micro: int = MICRO
 
     def __post_init__(self) -> None:
         seconds, seed = self.deadline_seconds, self.seed
@@ -62,9 +77,20 @@ class Settings:
             )
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
             raise InvalidOption(f"seed must be a whole number, not {seed!r}.")
+        below, budget = self.abstain_below, self.budget_micro
+        if not isinstance(below, int | float | np.number) or isinstance(below, bool) or not 0 <= below <= 1:
+            raise InvalidOption(f"abstain_below must be a confidence from 0 to 1, not {below!r}.")
+        if isinstance(budget, bool) or not isinstance(budget, int | np.integer) or not 0 <= budget <= MAX_BUDGET:
+            raise InvalidOption(
+                f"budget_micro must be a whole number of micro-units, 0 or more, not {budget!r}; one unit is {MICRO:_}."
+            )
+        if self.calibration not in get_args(Calibration):
+            raise UnknownName("calibration", self.calibration, get_args(Calibration))
+        object.__setattr__(self, "abstain_below", float(below))
+        object.__setattr__(self, "budget_micro", int(budget))
         object.__setattr__(self, "deadline_seconds", float(seconds))
         object.__setattr__(self, "seed", int(seed))
-        for name in ("rule_options", "contribution_options"):
+        for name in ("rule_options", "contribution_options", "payout_options"):
             given = getattr(self, name)
             if given is not None and not isinstance(given, Mapping):
                 raise InvalidOption(f"{name} must be a mapping of option to value, not {given!r}.")
@@ -87,7 +113,18 @@ class Settings:
         """What the protocol needs of it, with all options filled in."""
         rule = self.the_rule
         options = check_options(f"Rule {rule.name!r}", rule.options, self.rule_options)
-        return RoundSettings(rule, options, self.mechanism, self.deadline_seconds)
+        return RoundSettings(rule, options, self.mechanism, self.deadline_seconds, self.calibration)
+
+    def all_options(self, n_parties: int) -> dict[str, dict[str, Any]]:
+        """Options of rule, contribution and payout with every default filled in: a later version may have others."""
+        rule, method, payout = self.the_rule, self.method(n_parties), payouts[self.payout]
+        return {
+            "rule_options": check_options(f"Rule {rule.name!r}", rule.options, self.rule_options),
+            "contribution_options": check_options(
+                f"Contribution {method.name!r}", method.options, self.contribution_options
+            ),
+            "payout_options": check_options(f"Payout {payout.name!r}", payout.options, self.payout_options),
+        }
 
     def check(self, parties: Sequence[Party], cards: Sequence[PartyCard]) -> None:
         """Nothing, if these settings and parties fit together.
@@ -104,9 +141,9 @@ class Settings:
         check_alike(parties)
         _check_travels(self.mechanism)
         self.for_round()
-        check_fit(self.the_rule, self.mechanism, cards)
+        check_fit(self.the_rule, self.mechanism, cards, self.calibration)
         method = self.method(len(parties))
-        check_options(f"Contribution {method.name!r}", method.options, self.contribution_options)
+        self.all_options(len(parties))
         offers = self.mechanism.carrier.offers
         if not satisfies(offers, method.needs):
             fits = [name for name, other in contribution_methods.items() if satisfies(offers, other.needs)]
@@ -134,7 +171,7 @@ class Settings:
             listed = ", ".join(sorted(known | {"parties"}))
             raise InvalidOption(f"A federation has no setting {', '.join(unknown)}. Known: {listed}.")
         fields = {name: getattr(self, name) for name in type(self).__dataclass_fields__}
-        for method in ("rule", "contribution"):
+        for method in ("rule", "contribution", "payout"):
             if changes.get(method, fields[method]) != fields[method]:
                 fields[f"{method}_options"] = {}
         fields |= {name: value for name, value in changes.items() if name != "mechanism_options"}
@@ -156,6 +193,11 @@ class Settings:
             "contribution_options": dict(self.contribution_options),
             "deadline_seconds": self.deadline_seconds,
             "seed": self.seed,
+            "calibration": self.calibration,
+            "abstain_below": self.abstain_below,
+            "payout": self.payout,
+            "payout_options": dict(self.payout_options),
+            "budget_micro": self.budget_micro,
         }
 
     @classmethod

@@ -82,7 +82,7 @@ def test_an_honest_question_is_answered(tables):
         {"cohort": []},
         {"cohort": [["Ada"]]},
         {"payloads": []},
-        {"version": 2},
+        {"version": 99},
         {"version": None},
     ],
     ids=repr,

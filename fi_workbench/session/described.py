@@ -1,0 +1,119 @@
+"""What can be read of a federation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from fi_workbench.core.arrays import Labels
+from fi_workbench.core.disclosure import Disclosure
+from fi_workbench.core.errors import MissingData
+from fi_workbench.core.identity import Identity
+from fi_workbench.incentives import Estimate
+from fi_workbench.incentives.ledger import Ledger
+from fi_workbench.parties import Dataset, Party
+from fi_workbench.parties.behaviours import Dishonest
+from fi_workbench.session.askable import Askable
+from fi_workbench.session.crediting import stream_key
+from fi_workbench.session.demo import Demo
+from fi_workbench.session.history import History
+from fi_workbench.session.runtime import Runtime
+from fi_workbench.session.settings import Settings
+
+
+class Described(Askable):
+    """What has parties, settings and a runtime, and says so."""
+
+    _dataset: Dataset | None
+    _demo: Demo | None
+
+    @property
+    def parties(self) -> tuple[Party, ...]:
+        """The cohort, in the order of every party axis."""
+        return self._parties
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of every class axis."""
+        return self._parties[0].classes
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one query, without the batch axis."""
+        return self._parties[0].input_shape
+
+    @property
+    def settings(self) -> Settings:
+        """How it answers."""
+        return self._settings
+
+    @property
+    def dataset(self) -> Dataset | None:
+        """The data set that came with it, or None."""
+        return self._dataset
+
+    @property
+    def test_set(self) -> tuple[NDArray[Any], Labels]:
+        """Queries (query, *input_shape) and labels (query,) that no party was trained on.
+
+        Raises
+        ------
+        MissingData
+            If the federation came without a data set.
+        """
+        if self._dataset is None:
+            raise MissingData("This federation came without a data set; give queries and labels of your own.")
+        return self._dataset.test_images, self._dataset.test_labels
+
+    @property
+    def made_from(self) -> Demo | None:
+        """What its demo parties are made of, or None."""
+        return self._demo
+
+    @property
+    def disclosure(self) -> Disclosure:
+        """Who sees what in a round; class counts are there to be seen only where the rule uses private facts."""
+        stated = self._settings.mechanism.disclosure
+        return stated if self._settings.the_rule.facts else stated.without("class_counts")
+
+    @property
+    def history(self) -> History:
+        """All rounds of this federation and its copies."""
+        return self._runtime.history
+
+    @property
+    def runtime(self) -> Runtime:
+        """What all copies share."""
+        return self._runtime
+
+    @property
+    def client(self) -> Identity:
+        """The asker's keys."""
+        return self._runtime.client.identity
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """Where rounds are paid for, or None."""
+        return self._runtime.ledger
+
+    @property
+    def behaviours(self) -> Mapping[str, Dishonest]:
+        """Which parties are set to behave dishonestly, and how."""
+        set_to = {party.name: self._runtime.behaviour(party) for party in self._parties}
+        return {name: behaviour for name, behaviour in set_to.items() if behaviour is not None}
+
+    @property
+    def contributed(self) -> Estimate:
+        """What the parties contributed over all rounds so far, by the method in force; carried on round by round.
+
+        Raises
+        ------
+        InvalidData
+            There was no round yet.
+        """
+        names = tuple(party.name for party in self._parties)
+        method = self._settings.method(len(names))
+        key, options = stream_key(method, self._settings.contribution_options, names)
+        return self._runtime.contributed(key, method, options, len(names)).estimate()
