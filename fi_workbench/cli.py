@@ -1,4 +1,4 @@
-"""The command line: ``fi-workbench demo`` runs the main job in a terminal."""
+"""The command line: ``fi-workbench demo`` runs the main job in a terminal, ``ledger`` shows and verifies payments."""
 
 from __future__ import annotations
 
@@ -6,25 +6,30 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 import fi_workbench
-from fi_workbench.core.errors import FederationError
+from fi_workbench.core.errors import FederationError, LedgerError
 
 if TYPE_CHECKING:
     from fi_workbench.core.progress import OnProgress
     from fi_workbench.core.progress import Progress as Step
+    from fi_workbench.incentives.checking import Since
+    from fi_workbench.incentives.ledger import Ledger
     from fi_workbench.session.federation import Federation
     from fi_workbench.session.summary import Summary
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is 0, or 2 with a message for what could not be done."""
+    """Run one command; the exit status is 0, 1 for a ledger that is not in order, or 2 for what could not be done."""
     options = _parser().parse_args(arguments)
     console = Console(stderr=True)
     try:
@@ -61,7 +66,33 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--seed", type=int, default=0)
     demo.add_argument("--json", action="store_true", help="print the result as JSON instead of a table")
     demo.set_defaults(run=_demo)
+    _add_ledger(commands.add_parser("ledger", help="show, verify and export who was paid for what"))
     return parser
+
+
+def _add_ledger(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="command")
+    verify = commands.add_parser("verify", help="derive everything anew; exit status 1 when something is wrong")
+    verify.add_argument("file", help="a ledger, or its export to .jsonl or .csv")
+    verify.add_argument("--since-checkpoint", action="store_true", help="begin at the last one signed by --key")
+    verify.add_argument("--key", metavar="HEX", help="Ed25519 key that must have signed a checkpoint")
+    verify.add_argument("--no-signatures", action="store_true", help="only hashes, balances and rules")
+    verify.set_defaults(run=_verify_ledger)
+    show = commands.add_parser("show", help="accounts, open holds and the last transactions")
+    show.add_argument("file")
+    show.add_argument("--last", type=int, default=10, metavar="N", help="how many transactions (10)")
+    show.set_defaults(run=_show_ledger)
+    export = commands.add_parser("export", help="write all that a third person needs to verify it")
+    export.add_argument("file")
+    export.add_argument("out", help="ends in .jsonl or .csv")
+    export.set_defaults(run=_export_ledger)
+    deposit = commands.add_parser("deposit", help="bring units into an account; makes the ledger if there is none")
+    deposit.add_argument("file")
+    deposit.add_argument("key", help="the account: an Ed25519 key in hexadecimal")
+    deposit.add_argument("amount", help="units, with up to six decimals")
+    deposit.add_argument("--name", default="", help="what people call the account")
+    deposit.add_argument("--memo", default="")
+    deposit.set_defaults(run=_deposit)
 
 
 def _demo(options: argparse.Namespace, console: Console) -> int:
@@ -87,6 +118,88 @@ def _demo(options: argparse.Namespace, console: Console) -> int:
         return 0
     _print(Console(), federation, summary, records[-1].digest)
     return 0
+
+
+def _verify_ledger(options: argparse.Namespace, console: Console) -> int:
+    from fi_workbench.incentives.checking import verify_export
+    from fi_workbench.incentives.exporting import FORMATS
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    signatures = not options.no_signatures
+    with Progress(*columns, console=console, transient=True) as bars:
+        if _existing(options.file).suffix in FORMATS:
+            if options.since_checkpoint:
+                raise LedgerError("An export is verified from its beginning; leave out --since-checkpoint.")
+            found = verify_export(options.file, options.key, signatures, _shown_in(bars))
+        else:
+            with _ledger(options.file) as ledger:
+                since: Since = "checkpoint" if options.since_checkpoint else "beginning"
+                found = ledger.verify(since, options.key, signatures, _shown_in(bars))
+    for problem in found.problems:
+        console.print(problem, style="red", markup=False, soft_wrap=True)
+    checked = f"{found.n_transactions} transactions and {found.n_signatures} signatures in {found.seconds:.1f} s"
+    verdict = "In order" if found.ok else f"NOT in order (problems: {len(found.problems)})"
+    Console().print(f"{verdict}: {checked}.", soft_wrap=True, highlight=False)
+    return 0 if found.ok else 1
+
+
+def _show_ledger(options: argparse.Namespace, _console: Console) -> int:
+    from fi_workbench.incentives.amounts import units
+
+    with _ledger(options.file) as ledger:
+        accounts, holds, entries = ledger.accounts(), ledger.holds(), ledger.entries(last=options.last)
+    names = {account.key: account.name or account.key[:16] for account in accounts}
+    tables = (
+        ("Accounts", ("name", "key", ">units", ">held"),
+         [(one.name, one.key[:16], units(one.balance), units(one.held)) for one in accounts]),
+        ("Open holds", ("round", "client", ">units", "expires"),
+         [(one.round_id, names[one.client_key], units(one.amount), _time(one.expires_at)) for one in holds]),
+        ("Last transactions", (">height", "time", "kind", "round", "postings"),
+         [(str(one.height), _time(one.at), one.kind, (one.round_id or "")[:8],
+           "\n".join(f"{names.get(key, 'escrow')} {units(amount)}" for key, _, amount in one.postings))
+          for one in entries]),
+    )  # fmt: skip
+    for title, heads, rows in tables:
+        table = Table(title=f"{title}: {len(rows)}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+        for head in heads:
+            table.add_column(head.lstrip(">"), justify="right" if head.startswith(">") else "left")
+        for row in rows:
+            table.add_row(*map(escape, row))
+        Console().print(table)
+    return 0
+
+
+def _export_ledger(options: argparse.Namespace, console: Console) -> int:
+    with _ledger(options.file) as ledger:
+        console.print(f"written to {ledger.export(options.out)}", soft_wrap=True, markup=False)
+    return 0
+
+
+def _deposit(options: argparse.Namespace, console: Console) -> int:
+    from fi_workbench.incentives.amounts import parse_units, units
+    from fi_workbench.incentives.ledger import Ledger
+
+    amount = parse_units(options.amount)
+    with Ledger(options.file) as ledger:
+        ledger.deposit(options.key, amount, options.memo, options.name)
+        console.print(f"{units(amount)} deposited; {options.key[:16]} has {units(ledger.balance(options.key))}.")
+    return 0
+
+
+def _ledger(file: str) -> Ledger:
+    from fi_workbench.incentives.ledger import Ledger
+
+    return Ledger(_existing(file))  # looking at a ledger makes none
+
+
+def _existing(file: str) -> Path:
+    if not Path(file).is_file():
+        raise LedgerError(f"There is no ledger {file}. `fi-workbench ledger deposit` makes one.")
+    return Path(file)
+
+
+def _time(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
 def _shown_in(bars: Progress) -> OnProgress:
