@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 from fi_workbench.core.disclosure import Disclosure, Need
 from fi_workbench.core.records import Absence, AbsenceKind
+from fi_workbench.incentives.amounts import MICRO, units
 from fi_workbench.session.federation import Federation
+from fi_workbench.session.settings import Settings
 
 _NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 
@@ -114,8 +116,59 @@ def sentence(federation: Federation, n_members: int) -> str:
     if n_asked < n_members:
         verb = "answers" if n_asked == 1 else "answer"
         who = f"{spelled(n_asked).capitalize()} of {spelled(n_members)} parties {verb}"
+    if settings.calibration == "temperature":
+        who += ", each calibrated by its temperature"
     noise = "".join(f", with {title(member.name).lower()}" for member in settings.mechanism.noise)
-    return f"{who}; {settings.the_rule.title.lower()}; {visible(federation.disclosure)}{noise}."
+    return f"{who}; {_answers(settings)}; {visible(federation.disclosure)}{noise}{_pays(settings)}."
+
+
+def _answers(settings: Settings) -> str:
+    """The rule, and from which confidence on it answers."""
+    rule, below = settings.the_rule.title.lower(), settings.abstain_below
+    return f"{rule}, which answers only when at least {per_cent(below)} sure" if below > 0 else rule
+
+
+def _pays(settings: Settings) -> str:
+    """What a round pays, where that is not the default."""
+    if settings.budget_micro == 0:
+        return "; rounds pay nothing"
+    if (settings.payout, settings.budget_micro) == ("proportional", MICRO):
+        return ""
+    return f"; each round pays {amount(settings.budget_micro)} ({in_sentence(settings.payout)})"
+
+
+def amount(micro: int) -> str:
+    """Micro-units in a sentence, without the zeros at the end.
+
+    >>> amount(1_000_000), amount(2_500_000), amount(1)
+    ('1 unit', '2.5 units', '0.000001 units')
+    """
+    return f"{brief_units(micro)} {'unit' if micro == MICRO else 'units'}"
+
+
+def brief_units(micro: int) -> str:
+    """Micro-units as units, exactly, without the zeros at the end.
+
+    >>> brief_units(12_000_000), brief_units(1_250_000)
+    ('12', '1.25')
+    """
+    return units(micro).rstrip("0").rstrip(".")
+
+
+def condition(status: str, reason: str, behaviour: str, simulation: bool) -> tuple[str, str]:
+    """How a party is, in a word and in a sentence; that it misbehaves only where a simulation may tell.
+
+    >>> condition("present", "", "copy_peer", True)
+    ('copy peer', 'Simulation: it is set to misbehave (copy peer).')
+    >>> condition("present", "", "copy_peer", False)
+    ('present', '')
+    """
+    if not behaviour or not simulation:
+        return status, reason
+    told = f"Simulation: it is set to misbehave ({in_sentence(behaviour)})."
+    if status == "present":
+        return in_sentence(behaviour), told
+    return status, f"{reason.rstrip('.')}. {told}"
 
 
 def per_cent(share: float | None) -> str:

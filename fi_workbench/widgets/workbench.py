@@ -10,12 +10,15 @@ import ipywidgets
 from fi_workbench.session.federation import Federation
 from fi_workbench.widgets.cells import replace_earlier
 from fi_workbench.widgets.desk import Desk
+from fi_workbench.widgets.pages.agreement import AgreementPage
 from fi_workbench.widgets.pages.compare import ComparePage
 from fi_workbench.widgets.pages.cost import CostPage
 from fi_workbench.widgets.pages.export import ExportPage
+from fi_workbench.widgets.pages.gaming import GamingPage
 from fi_workbench.widgets.pages.live import LivePage
 from fi_workbench.widgets.pages.log import LogPage
 from fi_workbench.widgets.pages.queries import QueriesPage
+from fi_workbench.widgets.pages.rewards import RewardsPage
 from fi_workbench.widgets.pages.tabs import Tabs
 from fi_workbench.widgets.panels.contribution_picker import ContributionPicker
 from fi_workbench.widgets.panels.empty import EmptyPanel
@@ -77,19 +80,23 @@ class Workbench(ipywidgets.VBox):
         self._queries_page = QueriesPage(desk)
         pages = (
             LivePage(desk),
+            RewardsPage(desk),
             self._queries_page,
             ComparePage(desk, self._look_at),
+            AgreementPage(desk),
+            GamingPage(desk),
             CostPage(desk),
             LogPage(desk),
             ExportPage(desk),
         )
         self._controls, self._empty = RunControls(desk), EmptyPanel(desk)
         self._parties, self._rule = PartiesPanel(desk), RulePicker(desk)
+        self._contribution = ContributionPicker(desk)
         left = column(
             self._controls.box,
             self._parties.box,
             self._rule.box,
-            ContributionPicker(desk).box,
+            self._contribution.box,
             PrivacyPicker(desk).box,
             css="fi-left",
         )

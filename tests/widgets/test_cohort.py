@@ -170,3 +170,13 @@ def test_a_demo_that_cannot_be_made():
     assert settled(desk)
     assert desk.state.status == "empty"
     assert "no such data" in desk.state.notice.text
+
+
+def test_a_renamed_party_behaves_as_it_did(demo):
+    desk = on(demo)
+    assert desk.cohort.behave(1, "sharpened")
+    assert desk.cohort.rename(1, "Bea")
+    assert desk.state.federation.behaviours["Bea"].name == "sharpened"
+    assert desk.cohort.behave(1, None)
+    assert not desk.state.federation.behaviours
+    demo.behave("B", None)

@@ -281,3 +281,88 @@ def test_without_labels_there_is_no_accuracy(toy, toy_data):
     assert np.isnan(desk.state.frame.lines).all()
     assert not desk.state.frame.gains
     assert all(one.accuracy is None for one in desk.state.frame.parties)
+
+
+def test_a_behaviour_takes_effect_in_the_next_round_and_restarts_nothing(desk):
+    desk.driver.run(4)
+    assert eventually(lambda: desk.state.status == "paused" and desk.state.frame.round == 4)
+    assert desk.cohort.behave(2, "constant_label", label=1, confidence=0.9)
+    assert desk.state.federation.behaviours["C"].options == {"label": 1, "confidence": 0.9}
+    desk.driver.run(3)
+    assert eventually(lambda: desk.state.status == "paused" and desk.state.frame.round == 7)
+    frame = desk.state.frame
+    assert (frame.n_window, frame.earned.n_rounds) == (7, 7)
+    assert set(frame.record.answers[2].argmax(axis=1)) == {1}
+    assert [one.behaviour for one in frame.parties] == ["", "", "constant_label", ""]
+    assert desk.cohort.behave(2, None)
+    desk.driver.run(1)
+    assert eventually(lambda: desk.state.frame.round == 8)
+    assert desk.state.frame.n_window == 8
+    assert [one.behaviour for one in desk.state.frame.parties] == [""] * 4
+    said = [text for _, _, text in desk.state.log if "Simulation" in text]
+    assert said == [
+        "Simulation: C misbehaves (constant label, label 1, confidence 0.9) from the next round on.",
+        "Simulation: C is honest from the next round on.",
+    ]
+
+
+def test_behaviours_set_elsewhere_are_heard_once(desk, toy, toy_data):
+    other = Desk.new()
+    other.driver.take(toy, *toy_data)
+    revision = other.state.revision
+    desk.cohort.behave(0, "sharpened")
+    assert other.driver.behaving.of(other.state.members[0]).name == "sharpened"
+    other.driver.run(3)
+    assert eventually(lambda: other.state.status == "paused")
+    assert other.state.revision > revision
+    assert [text for _, _, text in other.state.log] == ["Simulation: A misbehaves (sharpened) in round 1."]
+    late = Desk.new(simulation=False)
+    late.driver.take(toy, *toy_data)
+    desk.cohort.behave(0, None)
+    late.driver.run(1)
+    assert eventually(lambda: late.state.status == "paused")
+    assert not late.state.log
+
+
+def test_a_behaviour_that_cannot_be_set(desk):
+    assert not desk.cohort.behave(0, "sharpened", factor=-1.0)
+    assert "factor" in desk.state.notice.text
+    assert "A behaves as before" in desk.state.notice.text
+    assert not desk.state.federation.behaviours
+
+
+def test_calibration_of_parties_without_a_temperature_is_refused_with_a_way_out(desk):
+    desk.state.choose(calibration="temperature", abstain_below=0.5)
+    notice = desk.state.notice
+    assert notice.level == "refused"
+    assert "A, B, C, D hold none" in notice.text
+    assert desk.state.federation.settings.abstain_below == 0.0
+    assert notice.ways[0].choice.calibration == "none"
+    desk.state.chosen = notice.ways[0].choice
+    assert desk.state.federation.settings.abstain_below == 0.5
+    assert desk.state.notice is None
+
+
+def test_all_that_one_choice_changes_is_told(desk):
+    desk.state.choose(payout="softmax", budget_micro=2_500_000, abstain_below=0.6)
+    assert desk.state.log[-1][2] == (
+        "Payout: softmax; answers: only when at least 60 % sure; budget of a round: 2.5 units, from the next round on."
+    )
+    desk.state.choose(payout_options={"temperature": 0.5})
+    assert desk.state.log[-1][2] == "Options of the payout: temperature 0.5, from the next round on."
+    desk.state.choose(payout="equal")
+    assert desk.state.federation.settings.payout_options == {}
+
+
+def test_coverage_over_the_window(desk):
+    desk.state.choose(abstain_below=0.42)
+    desk.driver.run(5)
+    records = []
+    desk.state.observe(lambda change: records.append(change["new"].record), "frame")
+    assert eventually(lambda: desk.state.status == "paused" and desk.state.frame.round == 5)
+    desk.driver.stop()
+    desk.driver.run(1)
+    assert eventually(lambda: desk.state.frame.round == 6)
+    frame = desk.state.frame
+    assert 0 < frame.coverage < 1
+    assert frame.selective_accuracy > frame.lines[0, -1]  # surer answers are right more often

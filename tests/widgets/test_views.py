@@ -40,6 +40,8 @@ def full(view):
     parties = ("A", "B")
     return {
         views.ContributionBars: {"parties": parties, "shares": (0.7, 0.3), "statuses": ("present", "late")},
+        views.AccuracyDots: {"names": ("x", "y"), "kinds": ("rule", "oracle"), "accuracies": (0.7, None)},
+        views.RiskCurves: {"names": ("x",), "n_steps": 1, "steps": np.ones((1, 3, 1)), "aurcs": (0.1,)},
         views.SeriesLines: {"names": ("consensus",), "points": np.zeros((1, 3))},
         views.ClassCounts: {"parties": parties, "classes": ("x", "y"), "counts": ((1, 2), None)},
         views.GainBars: {"parties": parties, "gains": (0.1, -0.1), "gains_own": (None, 0.0)},
@@ -61,7 +63,7 @@ class TestEveryView:
         assert len(sent) == 1
         state = sent[0][0]["state"]
         assert state["round"] == 1
-        assert full(view).keys() - {"points"} <= state.keys()
+        assert full(view).keys() - {"points", "steps"} <= state.keys()
         assert one.round == 1
 
     def test_only_what_changed_travels(self, view, messages):

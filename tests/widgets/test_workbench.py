@@ -1,13 +1,10 @@
 import json
 
-import numpy as np
 import pytest
 
 import fi_workbench as fi
-from fi_workbench.core.messages import Question
 from fi_workbench.core.options import Between, OneOf, Option
 from fi_workbench.widgets import cells
-from fi_workbench.widgets.pages.comparing import Side, compare
 from fi_workbench.widgets.panels.option_controls import OptionControls
 from tests.widgets.conftest import eventually, toy_party
 
@@ -165,37 +162,6 @@ def test_contribution_that_the_mechanism_cannot_show(workbench, only_sum):
     assert workbench.federation.settings.contribution == "auto"
 
 
-def test_comparison_on_the_same_answers(workbench):
-    compare_page = page(workbench, "Compare")
-    compare_page.go.click()
-    assert eventually(lambda: compare_page.comparison is not None)
-    comparison = compare_page.comparison
-    assert "asked once" in comparison.how
-    again = workbench.federation.with_(rule="hard_vote").ask(comparison.question.queries)
-    np.testing.assert_array_equal(comparison.labels[1], again.labels)
-    assert len(compare_page.summary.rows) == 2
-    assert len(compare_page.queries.rows) == len(comparison.differ)
-    if len(comparison.differ):
-        compare_page.look.click()
-        assert workbench._tabs.page.title == "Queries"
-        assert workbench._tabs.page.view.n_queries == len(comparison.differ)
-
-
-def test_comparison_asks_again_where_facts_stay_with_the_parties(toy_data):
-    parties = [toy_party("A", 3.0), toy_party("B", 4.0)]
-    parties = [
-        fi.Party.from_callable(
-            party.function, name=party.name, classes=party.classes, input_shape=(3,), class_counts=[5, 1, 2]
-        )
-        for party in parties
-    ]
-    with fi.Federation(parties, history=None) as federation:
-        question = Question(*toy_data)
-        comparison = compare(federation, question, Side("soft_vote", {}), Side("class_competence", {}))
-    assert "asked twice" in comparison.how
-    assert "A and B" in comparison.how
-
-
 def test_export_and_load(workbench):
     workbench.run(3)
     assert eventually(lambda: workbench.state.status == "paused")
@@ -281,3 +247,92 @@ def test_progress_bar():
     bar = fi.ProgressBar()
     with fi.Federation.demo(n_parties=1, epochs=1, model="logistic_regression", history=None, on_progress=bar):
         assert bar.text.startswith("training party A")
+
+
+def test_calibration_abstention_and_pay_are_set_on_the_left(demo):
+    workbench = fi.Workbench(demo)
+    rule, pay = workbench._rule, workbench._contribution.payout
+    rule.calibrate.value = True
+    rule.sure.value = 0.75
+    pay.picker.list.value = "floor_and_merit"
+    pay.picker._controls._controls["floor"].value = 0.5
+    pay.budget.value = "0.25"
+    settings = workbench.federation.settings
+    assert (settings.calibration, settings.abstain_below) == ("temperature", 0.75)
+    assert (settings.payout, dict(settings.payout_options)) == ("floor_and_merit", {"floor": 0.5})
+    assert settings.budget_micro == 250_000
+    sentence = workbench._header.line.sentence
+    assert "each calibrated by its temperature" in sentence
+    assert "answers only when at least 75 % sure" in sentence
+    assert "each round pays 0.25 units (floor and merit)" in sentence
+    pay.budget.value = "much"
+    assert "much" in pay._wrong.value
+    assert workbench.federation.settings.budget_micro == 250_000
+    pay.budget.value = "0.250"
+    assert pay._wrong.layout.display == "none"
+    assert pay.budget.value == "0.25"
+    workbench.state.choose(calibration="none", abstain_below=0.123)
+    assert not rule.calibrate.value
+    assert rule.sure.value == 0.123
+    workbench.state.choose(abstain_below=0.0, payout="proportional", budget_micro=1_000_000)
+    assert workbench._header.line.sentence.endswith("visible to the coordinator.")
+    workbench.close()
+
+
+def test_what_the_federation_does_not_know_reads_so(workbench):
+    workbench.state.choose(abstain_below=1.0)
+    workbench.run(2)
+    assert eventually(lambda: workbench.state.status == "paused")
+    queries = page(workbench, "Queries")
+    assert queries.view.title.startswith("Query: do not know (")
+    assert "answers from 100 % on" in queries.view.title
+    live = page(workbench, "Live")
+    assert "answer 0 % of the queries of the last 2 rounds." in live._sure.value
+    workbench.state.choose(abstain_below=0.0)
+    workbench.run(1)
+    assert eventually(lambda: workbench.state.frame.round == 3 and workbench.state.status == "paused")
+    page(workbench, "Queries")
+    assert queries.view.title == "Query"
+    page(workbench, "Live")
+    assert live._sure.layout.display == "none"
+
+
+def test_a_party_is_set_to_misbehave_in_its_editor(workbench):
+    parties = workbench._parties
+    parties.editor.open(1)
+    picker = parties.editor.behaviour.picker
+    assert picker.list.value == "honest"
+    picker.list.value = "copy_peer"
+    assert workbench.federation.behaviours["B"].name == "copy_peer"
+    assert "commit-reveal" in picker._explanation.value
+    picker._controls._controls["peer"].value = "A"
+    assert workbench.federation.behaviours["B"].options["peer"] == "A"
+    assert "copy peer" in parties._rows[1]._text.value
+    workbench.run(3)
+    assert eventually(lambda: workbench.state.status == "paused")
+    bars = page(workbench, "Live").bars
+    assert bars.statuses == ("present", "copy peer", "present", "present")
+    parties.editor.open(2)
+    assert picker.list.value == "honest"
+    parties.editor.open(1)
+    assert picker._controls._controls["peer"].value == "A"
+    workbench.state.simulation = False
+    assert "copy peer" not in parties._rows[1]._text.value
+    assert bars.statuses == ("present",) * 4
+    assert parties.editor.behaviour.box.layout.display == "none"
+    workbench.state.simulation = True
+    picker.list.value = "honest"
+    assert not workbench.federation.behaviours
+
+
+def test_only_a_party_that_is_asked_can_be_set(workbench):
+    workbench._desk.cohort.enable(1, False)
+    workbench._parties.editor.open(1)
+    box = workbench._parties.editor.behaviour
+    assert box.picker.list.disabled
+    assert box._left_out.layout.display is None
+
+
+def test_whole_numbers_of_a_wide_range_are_typed():
+    controls = OptionControls([Option("label", int, 0, Between(0, 10_000))], {}, lambda _values: None)
+    assert type(controls._controls["label"]).__name__ == "BoundedIntText"

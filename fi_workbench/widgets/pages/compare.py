@@ -1,4 +1,4 @@
-"""Two rules side by side on the same answers."""
+"""Rules side by side on the same answers: how often right, how sure, on which classes, and where they differ."""
 
 from __future__ import annotations
 
@@ -9,25 +9,40 @@ import ipywidgets
 import numpy as np
 
 from fi_workbench.aggregation import rules
+from fi_workbench.core.errors import FederationError
 from fi_workbench.core.messages import Question
 from fi_workbench.core.progress import OnProgress
 from fi_workbench.core.records import RoundRecord
+from fi_workbench.session.comparing import compare_rules
+from fi_workbench.session.comparison import Comparison, Side
 from fi_workbench.widgets.desk import Desk
-from fi_workbench.widgets.pages.comparing import Comparison, Side, compare
+from fi_workbench.widgets.pages.compared import (
+    DIFFER_COLUMNS,
+    SUMMARY_COLUMNS,
+    differ_table,
+    summary_columns,
+    summary_rows,
+)
+from fi_workbench.widgets.pages.comparing import RuleList
 from fi_workbench.widgets.pages.page import Page
-from fi_workbench.widgets.panels.method_picker import MethodPicker
+from fi_workbench.widgets.pages.saving import SaveButton
+from fi_workbench.widgets.pages.selective import SelectivePanel
 from fi_workbench.widgets.panels.parts import button, column, hint, named, row, shown
+from fi_workbench.widgets.running.state import Notice
 from fi_workbench.widgets.views import TableView
-from fi_workbench.widgets.wording import escaped, per_cent, title
+from fi_workbench.widgets.views.accuracy_dots import AccuracyDots
+from fi_workbench.widgets.views.heat_map import HeatMap
+from fi_workbench.widgets.wording import escaped, per_cent
 
 SIZES = (100, 300, 1000)
-MOST_ROWS = 200
+MOST_QUERIES = 2**31 - 1
+"""More than any data set has: all of them."""
 
 LookAt = Callable[[RoundRecord, Question, np.ndarray], Any]
 
 
 class ComparePage(Page):
-    """Two pickers, a button, and three tables.
+    """The rules that are compared, a button, and what came of it.
 
     Parameters
     ----------
@@ -41,119 +56,141 @@ class ComparePage(Page):
     def __init__(self, desk: Desk, look_at: LookAt) -> None:
         super().__init__(desk)
         self._look_at = look_at
+        self._comparing = False
         self.comparison: Comparison | None = None
 
     def _build(self) -> tuple[ipywidgets.Widget, ...]:
+        self.rules = RuleList(lambda: self._state.federation, self.refresh)
         chosen = self._state.chosen
-        other = next((name for name in rules if name != chosen.rule), chosen.rule)
-        self._sides = [Side(chosen.rule, dict(chosen.rule_options)), Side(other, {})]
-        self.pickers = [self._picker(place) for place in range(2)]
-        for place in range(2):
-            self._show_side(place)
+        other = next(name for name in ("soft_vote", "hard_vote", *rules) if name != chosen.rule)
         self.size = named(
             ipywidgets.Dropdown(
-                options=[(f"{size} queries", size) for size in SIZES],
+                options=[*((f"{size} queries", size) for size in SIZES), ("all queries", None)],
                 value=SIZES[1],
-                tooltip="How many queries are asked",
+                tooltip="How many queries are asked: always the same ones",
             ),
             "fi-compare-size",
         )
-        self.go = button("Compare", "Ask the parties and compare both rules", "fi-compare-go fi-primary", self._start)
-        self._how = hint("Both rules answer the same queries; the stream is left alone.", "fi-compare-how")
+        self.go = button("Compare", "Ask the parties and compare the rules", "fi-compare-go fi-primary", self._start)
+        self.give_up = button("Give up", "Stop comparing; nothing is changed", "fi-compare-give-up", self._give_up)
+        shown(self.give_up, False)
+        self._how = hint("All rules answer the same queries; the stream is left alone.", "fi-compare-how")
         self.summary = TableView(
-            title="Both rules",
-            empty_text="Choose two rules and press Compare.",
-            columns=[
-                {"name": "rule"},
-                {"name": "accuracy", "unit": "%", "kind": "percent"},
-                {"name": "only this one right", "unit": "queries", "kind": "count"},
-            ],
+            title="Rules", empty_text="Choose two rules or more and press Compare.", columns=SUMMARY_COLUMNS
         )
-        self.classes, self.queries = TableView(title="By class"), TableView(title="Where they differ")
+        self.dots = AccuracyDots()
+        self.classes = HeatMap(
+            title="Accuracy by class", kind="percent", square=False, sentence="{row} on class {column}: {value} right",
+            legend=[(0.0, "0 %"), (0.5, "50 %"), (1.0, "100 %")],
+        )  # fmt: skip
+        self.selective = SelectivePanel(self._desk)
+        self.queries = TableView(title="Where they differ", columns=DIFFER_COLUMNS)
         self.look = button("Look at these queries", "Opens them under Queries", "fi-compare-look", self._look)
+        self.save = SaveButton(
+            "Save every label (CSV)", "Per query: the truth, and each rule's label and confidence", self._labels_csv,
+            lambda text: setattr(self._state, "notice", Notice("error", text)),
+        )  # fmt: skip
+        explained = hint(
+            "Gap closed: the gain over the soft vote as a share of what the oracle gains. AURC: area under the "
+            "risk-coverage curve; 0 is best. Bounds look at the labels: no rule can."
+        )
+        self._pictures = column(explained, self.dots, self.selective.box, self.classes, css="fi-compare-pictures")
         self._results = column(
-            named(ipywidgets.Box((self.classes, column(self.queries, self.look))), "fi-tables"),
+            self._pictures,
+            column(self.queries, row(self.look, self.save, css="fi-compare-save")),
             css="fi-compare-results",
         )
         shown(self._results, False)
-        pair = named(ipywidgets.Box(tuple(picker.box for picker in self.pickers)), "fi-grid")
+        self.rules.begin(Side(chosen.rule, dict(chosen.rule_options)), Side(other))
         self._state.observe(lambda _change: self.refresh(), "task")
-        return (pair, row(self.size, self.go), self._how, self.summary, self._results)
+        controls = row(self.size, self.go, self.give_up)
+        return (self.rules.box, controls, self._how, self.summary, self._results)
 
     def refresh(self) -> None:
-        """The button waits while something else is made."""
+        """The button waits while something else is made; the threshold in force may be another."""
         if self._built:
             self.go.disabled = self._state.task is not None or not self._desk.driver.can_ask
-
-    def _picker(self, place: int) -> MethodPicker:
-        def choose(name: str) -> None:
-            self._sides[place] = Side(name, {})
-            self._show_side(place)
-
-        def configure(options: dict[str, Any]) -> None:
-            self._sides[place] = Side(self._sides[place].rule, options)
-
-        tooltip = f"The {'first' if place == 0 else 'second'} rule"
-        return MethodPicker(f"compare-{place + 1}", tuple(rules), rules.__getitem__, choose, configure, tooltip)
-
-    def _show_side(self, place: int) -> None:
-        side = self._sides[place]
-        self.pickers[place].show(side.rule, side.options, tuple(rules))
+            shown(self.give_up, self._comparing and self._state.task is not None)
+            self.selective.refresh()
 
     def _start(self) -> None:
-        federation = self._state.federation
+        federation, sides = self._state.federation, self.rules.sides
         if federation is None or not self._desk.driver.can_ask:
             return
-        question, sides = self._desk.driver.sample(self.size.value), tuple(self._sides)
+        question = self._desk.driver.sample(self.size.value or MOST_QUERIES)
+        numbers = {side.title: self.rules.number(side) for side in sides}
 
-        def work(_report: OnProgress) -> Comparison:
-            return compare(federation, question, sides[0], sides[1])
+        def work(report: OnProgress) -> Comparison:
+            return compare_rules(federation, question, sides, on_progress=report).ranked()
 
-        self._desk.jobs.start("Comparing", work, self._show_comparison, kept="Nothing was changed.")
+        self._comparing = True
+        self._desk.jobs.start(
+            f"Comparing {len(sides)} rules", work, lambda done: self._show_comparison(done, numbers),
+            n_steps=len(sides), kept="Nothing was changed.", ended=self._ended,
+        )  # fmt: skip
+        self.refresh()
 
-    def _show_comparison(self, comparison: Comparison) -> None:
-        self.comparison = comparison
-        names = [title(side.rule) for side in comparison.sides]
-        right, n_queries = comparison.right, comparison.labels.shape[1]
-        self._how.value = escaped(
-            f"{comparison.how} They agree on {per_cent(comparison.agreement)} of {n_queries} queries."
-        )
-        rows = [
-            (
-                name,
-                None if right is None else float(right[k].mean()),
-                None if right is None else int((right[k] & ~right[1 - k]).sum()),
-            )
-            for k, name in enumerate(names)
+    def _give_up(self) -> None:
+        self._desk.jobs.give_up()
+        self.give_up.disabled = True  # until the round under way has ended
+
+    def _ended(self) -> None:
+        self._comparing = self.give_up.disabled = False
+        self.refresh()
+
+    def _show_comparison(self, comparison: Comparison, numbers: dict[str, int]) -> None:
+        figures, known = comparison.figures, comparison.truth is not None
+        names = [one.title for one in figures]
+        kinds = ["rule"] * len(comparison.outcomes) + [
+            "oracle" if one.name == "oracle" else "bound" for one in comparison.bounds
         ]
-        self.summary.update(rows=rows)
-        self.classes.update(
-            columns=[
-                {"name": "class"},
-                {"name": "queries", "kind": "count"},
-                {"name": names[0], "unit": "%", "kind": "percent"},
-                {"name": names[1] if names[1] != names[0] else f"{names[1]} (2)", "unit": "%", "kind": "percent"},
-                {"name": "difference", "unit": "points", "kind": "points"},
-            ],
-            rows=[(*line, line[3] - line[2]) for line in comparison.per_class()],
-            empty_text="Without true labels there is no accuracy by class.",
+        colours = [numbers.get(name) for name in names]
+        looks = {"names": names, "kinds": kinds, "colours": colours}
+        n_queries = comparison.labels.shape[1]
+        said = f"{comparison.how} They agree on {per_cent(comparison.agreement)} of {n_queries} queries."
+        if not known:
+            said += " Without true labels there is no accuracy and no risk."
+        elif not comparison.bounds:
+            said += " The bounds need each party's answer, which the mechanism does not show."
+        self._how.value = escaped(said)
+        self.summary.update(
+            columns=summary_columns(comparison),
+            rows=summary_rows(comparison),
+            faults=[*[""] * len(figures), *[why for _, why in comparison.failed]],
         )
-        classes, truth, differ = comparison.record.classes, comparison.record.truth, comparison.differ
-        self.queries.update(
-            columns=[{"name": "query", "kind": "count"}, {"name": "truth"}, {"name": names[0]}, {"name": names[1]}],
-            rows=[
-                (
-                    int(query) + 1,
-                    None if truth is None else classes[truth[query]],
-                    *(classes[label] for label in comparison.labels[:, query]),
-                )
-                for query in differ[:MOST_ROWS]
-            ],
-            empty_text="The two rules give every query the same label.",
-        )
-        self.look.disabled = not len(differ)
+        shown(self._pictures, known)
+        if known:
+            self.dots.update(
+                **looks,
+                accuracies=[one.accuracy for one in figures],
+                lows=[one.low for one in figures],
+                highs=[one.high for one in figures],
+            )
+            n_asked, shares = comparison.per_class()
+            labels = [f"{one.title} (bound)" if one.bound else one.title for one in figures]
+            best = [f"{name}: {labels[k]}" for name, k in zip(comparison.record.classes, _best(shares), strict=True)]
+            self.classes.update(
+                rows=labels, columns=list(comparison.record.classes), values=shares,
+                note=f"{n_queries} queries, {int(n_asked[n_asked > 0].min())} to {int(n_asked.max())} of a class",
+                summary=f"Most often right on {'; '.join(best)}",
+            )  # fmt: skip
+        self.selective.show(comparison, looks)
+        self.queries.update(**differ_table(comparison))
+        self.look.disabled = not len(comparison.differ)
         shown(self._results, True)
+        self.comparison = comparison
+        self._ended()
 
     def _look(self) -> None:
         if self.comparison is not None and len(self.comparison.differ):
             self._look_at(self.comparison.record, self.comparison.question, self.comparison.differ)
+
+    def _labels_csv(self) -> tuple[str, str, bytes]:
+        if self.comparison is None:
+            raise FederationError("Nothing was compared yet.")
+        return "comparison.csv", "text/csv", self.comparison.labels_frame().to_csv().encode()
+
+
+def _best(shares: np.ndarray) -> list[int]:
+    """Which row is most often right on each class, (class,)."""
+    return [int(place) for place in np.where(np.isnan(shares), -1.0, shares).argmax(axis=0)]

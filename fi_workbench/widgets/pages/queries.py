@@ -16,7 +16,7 @@ from fi_workbench.widgets.pages.page import Page
 from fi_workbench.widgets.panels.parts import Quietly, changed, hint, named, row
 from fi_workbench.widgets.running.frames import Frame
 from fi_workbench.widgets.views import QueryView
-from fi_workbench.widgets.wording import title
+from fi_workbench.widgets.wording import per_cent, title
 
 FOLLOW_SECONDS = 1.0
 """While the stream runs, the newest batch is shown this often: less, and nobody could read it."""
@@ -132,8 +132,8 @@ class QueriesPage(Page):
         if not n_shown or place >= n_shown or record.scores is None:
             nothing = "Nobody answered this batch." if record.scores is None else "No query of this batch is like that."
             self.view.show_query(
-                np.zeros(0), round=record.round, n_queries=0, position=0, scores=(), answers=b"", truth=None,
-                parties=(), colours=(), empty_text=nothing,
+                np.zeros(0), title="Query", round=record.round, n_queries=0, position=0, scores=(), answers=b"",
+                truth=None, parties=(), colours=(), empty_text=nothing,
             )  # fmt: skip
             return
         query = int(self._order[place])
@@ -150,6 +150,7 @@ class QueriesPage(Page):
         mechanism = title(carrier.name) if carrier is not None else "The mechanism"
         self.view.show_query(
             question.queries[query],
+            title=_heading(record, query),
             round=record.round,
             position=place,
             n_queries=n_shown,
@@ -164,3 +165,12 @@ class QueriesPage(Page):
         )
         rule = title(str(record.settings.get("rule", ""))).lower()
         self._where.value = f"Query {query + 1} of the {record.n_queries} in round {record.round}, answered by {rule}."
+
+
+def _heading(record: RoundRecord, query: int) -> str:
+    """What stands above a query: that the federation does not know, where it was not sure enough."""
+    if record.answered is None or record.scores is None or record.answered[query]:
+        return "Query"
+    below = float(record.settings.get("abstain_below", 0.0))
+    sure = per_cent(float(record.scores[query].max()))
+    return f"Query: do not know ({sure} sure, answers from {per_cent(below)} on)"

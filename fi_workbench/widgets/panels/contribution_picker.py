@@ -1,4 +1,4 @@
-"""How it is valued what each party contributed."""
+"""How it is valued what each party contributed, and how that is paid."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from fi_workbench.session.settings import AUTO
 from fi_workbench.widgets.desk import Desk
 from fi_workbench.widgets.panels.method_picker import MethodPicker
 from fi_workbench.widgets.panels.parts import section
+from fi_workbench.widgets.panels.payout_picker import PayoutPicker
 from fi_workbench.widgets.wording import title
 
 
 class ContributionPicker:
-    """The contribution methods of the registry, and ``auto``.
+    """The contribution methods of the registry, and ``auto``; beneath, what a round pays by them.
 
     Parameters
     ----------
@@ -30,7 +31,8 @@ class ContributionPicker:
             lambda options: desk.state.choose(contribution_options=options),
             "How a party's contribution is valued; auto is the richest method that the mechanism allows",
         )
-        self.box = section("Contribution", self.picker.box, css="fi-contribution-section")
+        self.payout = PayoutPicker(desk)
+        self.box = section("Contribution", self.picker.box, self.payout.box, css="fi-contribution-section")
         self._state.observe(lambda _change: self._show(), ["chosen", "federation", "revision"])
         self._show()
 

@@ -8,11 +8,13 @@ import ipywidgets
 
 from fi_workbench.widgets.desk import Desk
 from fi_workbench.widgets.panels.parts import button, column, named, row, shown
+from fi_workbench.widgets.running.funding import deposit
 from fi_workbench.widgets.running.state import Notice, Way
 from fi_workbench.widgets.views import StatusLine
 from fi_workbench.widgets.wording import escaped, sentence
 
 _LABEL = {"info": "Note.", "warning": "Warning.", "error": "Error.", "refused": "Does not fit."}
+_HELP = {False: "Choose this instead", True: "Puts money into the client's account in the ledger"}
 
 
 class Header:
@@ -67,7 +69,7 @@ class Header:
         self._text.value = f"<b>{_LABEL[notice.level]}</b> {escaped(notice.text)}"
         self._ways.children = (
             *(
-                button(way.label, "Choose this instead", "fi-way", functools.partial(self._go, way))
+                button(way.label, _HELP[bool(way.deposit_micro)], "fi-way", functools.partial(self._go, way))
                 for way in notice.ways
             ),
             *(() if notice.level == "refused" else (self._dismiss(),)),
@@ -81,3 +83,5 @@ class Header:
 
     def _go(self, way: Way) -> None:
         self._state.chosen = way.choice
+        if way.deposit_micro:
+            deposit(self._state, way.deposit_micro)

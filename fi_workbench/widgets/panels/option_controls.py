@@ -14,6 +14,9 @@ from fi_workbench.widgets.panels.parts import Quietly, changed, named
 STEPS = 100
 """Positions of a slider over its range."""
 
+MOST_WHOLE_STEPS = 250
+"""Whole numbers that a slider can still be set to; with more of them, one types."""
+
 
 class OptionControls:
     """The controls of one plug-in's options, in a box.
@@ -80,6 +83,11 @@ def _slider(option: Option, limits: Between, shared: dict[str, Any]) -> ipywidge
         )  # fmt: skip
     if option.kind is int:
         whole_step = int(limits.step or 1)
+        if (limits.high - limits.low) / whole_step > MOST_WHOLE_STEPS:
+            return ipywidgets.BoundedIntText(
+                value=option.default, min=int(limits.low), max=int(limits.high), step=whole_step,
+                continuous_update=False, **shared,
+            )  # fmt: skip
         return ipywidgets.IntSlider(
             value=option.default,
             min=int(limits.low),

@@ -11,7 +11,7 @@ from fi_workbench.widgets.panels.parts import Quietly, button, changed, column, 
 from fi_workbench.widgets.panels.party_editor import PartyEditor
 from fi_workbench.widgets.running.members import Member
 from fi_workbench.widgets.views import palette
-from fi_workbench.widgets.wording import escaped
+from fi_workbench.widgets.wording import condition, escaped
 
 ALPHAS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 100.0)
 
@@ -52,7 +52,7 @@ class PartiesPanel:
             "Parties", self._list, self.editor.box, self._demo_only, self._foreign, css="fi-parties-section"
         )
         changed(self.skew, self._quietly, desk.cohort.deal_again)
-        desk.state.observe(lambda _change: self._show(), ["members", "federation", "revision"])
+        desk.state.observe(lambda _change: self._show(), ["members", "federation", "revision", "simulation"])
         desk.state.observe(lambda _change: self._show_status(), "frame")
         self._show()
 
@@ -64,7 +64,7 @@ class PartiesPanel:
         for member in members:
             if member.number not in self._rows:
                 self._rows[member.number] = PartyRow(self._desk, self.editor, member.number)
-            self._rows[member.number].show(member)
+            self._rows[member.number].show(member, self._behaviour(member))
         rows = tuple(self._rows[member.number].box for member in members)
         if self._list.children != rows:
             self._list.children = rows
@@ -78,6 +78,11 @@ class PartiesPanel:
                     self.skew.options = [(f"{alpha:g}", alpha) for alpha in alphas]
                 self.skew.value = demo.alpha
         self.editor.refresh()
+
+    def _behaviour(self, member: Member) -> str:
+        """How a party is set to misbehave, where that may be shown."""
+        set_to = self._desk.driver.behaving.of(member) if self._desk.state.simulation else None
+        return "" if set_to is None else set_to.name
 
     def _show_status(self) -> None:
         frame = self._desk.state.frame
@@ -99,7 +104,7 @@ class PartyRow:
     def __init__(self, desk: Desk, editor: PartyEditor, number: int) -> None:
         self._quietly, self._number = Quietly(), number
         self._member: Member | None = None
-        self._status = ("present", "")
+        self._status, self._behaviour = ("present", ""), ""
         self.asked = named(
             ipywidgets.Checkbox(
                 value=True, indent=False, description="", tooltip="Asked, or left out", layout={"width": "20px"}
@@ -107,14 +112,14 @@ class PartyRow:
             "fi-party-asked",
         )
         self._text = named(ipywidgets.HTML(), "fi-party-text")
-        self.edit = button("⋯", "Rename, change the model, remove", "fi-quiet fi-icon fi-party-edit",
+        self.edit = button("⋯", "Rename, change the model or the behaviour, remove", "fi-quiet fi-icon fi-party-edit",
                            functools.partial(editor.open, number))  # fmt: skip
         self.box = named(ipywidgets.HBox((self.asked, self._text, self.edit)), "fi-party-row")
         changed(self.asked, self._quietly, lambda value: desk.cohort.enable(number, value))
 
-    def show(self, member: Member) -> None:
-        """Show who it is and whether it is asked."""
-        self._member = member
+    def show(self, member: Member, behaviour: str) -> None:
+        """Show who it is, whether it is asked, and how it is set to misbehave."""
+        self._member, self._behaviour = member, behaviour
         with self._quietly:
             self.asked.value = member.enabled
             self.asked.tooltip = f"Whether {member.party.name} is asked"
@@ -129,7 +134,8 @@ class PartyRow:
     def _draw(self) -> None:
         if self._member is None:
             return
-        party, (status, reason) = self._member.party, self._status
+        party = self._member.party
+        status, reason = condition(*self._status, self._behaviour, simulation=True)
         place = self._number % len(palette.NAMES)
         hatched = " fi-chip-hatched" if palette.is_hatched(self._number) else ""
         word = "" if status in ("present", "joining") else status

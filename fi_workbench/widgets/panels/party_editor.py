@@ -1,10 +1,11 @@
-"""The form of one party: its name, its model, and the way out; and the form of a new one."""
+"""The form of one party: its name, its model, how it behaves, and the way out; and the form of a new one."""
 
 from __future__ import annotations
 
 import ipywidgets
 
 from fi_workbench.widgets.desk import Desk
+from fi_workbench.widgets.panels.behaviour_picker import BehaviourPicker
 from fi_workbench.widgets.panels.parts import Quietly, button, changed, column, hint, named, row, set_options, shown
 from fi_workbench.widgets.running.members import Member
 
@@ -35,8 +36,14 @@ class PartyEditor:
         self.train = button("Train it", "Train the new party; it answers when it is done", "fi-party-train", self._add)
         self.close = button("Close", "Close this form", "fi-quiet fi-party-close", self._close)
         self._hint = hint()
+        self.behaviour = BehaviourPicker(desk)
         self.box = column(
-            self.name, self.model, self._hint, row(self.train, self.remove, self.close), css="fi-party-editor"
+            self.name,
+            self.model,
+            self._hint,
+            self.behaviour.box,
+            row(self.train, self.remove, self.close),
+            css="fi-party-editor",
         )
         shown(self.box, False)
         changed(self.name, self._quietly, self._rename)
@@ -74,6 +81,7 @@ class PartyEditor:
             (self.name, member is not None), (self.remove, member is not None), (self.train, self._adding),
         ):  # fmt: skip
             shown(widget, visible)
+        self.behaviour.show(member)
         if self._adding:
             self._hint.value = (
                 "It gets a share of its own: average in size, its classes drawn with the same skew. Samples may be "

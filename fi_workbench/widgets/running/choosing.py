@@ -9,8 +9,8 @@ from fi_workbench.core.disclosure import Need, satisfies
 from fi_workbench.core.errors import DoesNotFit, FederationError
 from fi_workbench.privacy.mechanism import Mechanism, mechanisms
 from fi_workbench.session.federation import Federation
-from fi_workbench.widgets.running.state import Choice, Notice, Way
-from fi_workbench.widgets.wording import title
+from fi_workbench.widgets.running.state import METHODS, Choice, Notice, Way
+from fi_workbench.widgets.wording import amount, in_sentence, per_cent, title
 
 MOST_WAYS = 3
 
@@ -27,8 +27,7 @@ def in_force(federation: Federation, choice: Choice) -> Federation:
     if choice == now:
         return federation
     changes: dict[str, Any] = {
-        name: getattr(choice, name)
-        for name in ("rule", "rule_options", "contribution", "contribution_options", "deadline_seconds")
+        name: getattr(choice, name) for name in Choice.__dataclass_fields__ if not name.startswith("mechanism")
     }
     if (choice.mechanism, choice.mechanism_options) != (now.mechanism, now.mechanism_options):
         changes |= {"mechanism": choice.mechanism, "mechanism_options": choice.mechanism_options}
@@ -54,13 +53,13 @@ def refusal(federation: Federation, choice: Choice, error: FederationError) -> N
 def way_to_show(federation: Federation, choice: Choice, need: Need) -> Way | None:
     """The first mechanism that shows what a panel needs and fits the other settings."""
     for name, kind in carriers():
-        way = Way(f"Use {title(name).lower()}", choice.with_(mechanism=name))
+        wished = choice.with_(mechanism=name)
         try:
-            changed = in_force(federation, way.choice)
+            changed = in_force(federation, wished)
         except FederationError:
             continue
         if _shows(kind, need) and changed is not federation:
-            return way
+            return Way(f"Use {title(name).lower()}", wished)
     return None
 
 
@@ -81,6 +80,8 @@ def _shows(kind: type[Mechanism], need: Need) -> bool:
 def _ways(choice: Choice, now: Choice, error: FederationError) -> Iterator[Way]:
     """Choices near the refused one, the nearest first; each still to be tried."""
     fits = error.fits if isinstance(error, DoesNotFit) else ()
+    if choice.calibration != now.calibration:
+        yield Way("Leave the calibration as it is", choice.with_(calibration=now.calibration))
     if choice.contribution not in (now.contribution, "auto") or choice.mechanism != now.mechanism:
         yield Way("Choose the contribution by what is shown", choice.with_(contribution="auto"))
     for name in fits:
@@ -93,12 +94,22 @@ def _ways(choice: Choice, now: Choice, error: FederationError) -> Iterator[Way]:
 
 def difference(before: Choice, after: Choice) -> str:
     """What a choice changes, for the log."""
-    for name in ("rule", "mechanism", "contribution"):
-        if getattr(before, name) != getattr(after, name):
-            return f"{name.capitalize()}: {title(getattr(after, name)).lower()}, from the next round on."
-    for name in ("rule", "mechanism", "contribution"):
-        options = getattr(after, f"{name}_options")
-        if getattr(before, f"{name}_options") != options:
+    said: list[str] = []
+    for name in METHODS:
+        method, options = getattr(after, name), getattr(after, f"{name}_options")
+        if getattr(before, name) != method:
+            said.append(f"{name}: {in_sentence(method)}")
+        elif getattr(before, f"{name}_options") != options:
             listed = ", ".join(f"{key} {value}" for key, value in options.items()) or "as by default"
-            return f"Options of the {name}: {listed}, from the next round on."
-    return f"Deadline: {after.deadline_seconds:g} s, from the next round on."
+            said.append(f"options of the {name}: {listed}")
+    if before.calibration != after.calibration:
+        said.append(f"calibration: {'each by its temperature' if after.calibration == 'temperature' else 'none'}")
+    if before.abstain_below != after.abstain_below:
+        below = after.abstain_below
+        said.append(f"answers: {f'only when at least {per_cent(below)} sure' if below > 0 else 'always'}")
+    if before.budget_micro != after.budget_micro:
+        said.append(f"budget of a round: {amount(after.budget_micro)}")
+    if before.deadline_seconds != after.deadline_seconds:
+        said.append(f"deadline: {after.deadline_seconds:g} s")
+    text = "; ".join(said)
+    return f"{text[:1].upper()}{text[1:]}, from the next round on."

@@ -72,6 +72,10 @@ class Cohort:
             demo = replace(demo, names=tuple(names))
         return self._change(members, f"{old.party.name} is now called {name}.", demo)
 
+    def behave(self, number: int, behaviour: str | None, **options: Any) -> bool:
+        """Simulation: have a party that is asked behave so from the next round on; None is honest."""
+        return self._driver.behaving.set(self._name(number), behaviour, options)
+
     # in the background
 
     def make(self, dataset: str, n_parties: int, alpha: float, model: str) -> None:
@@ -212,12 +216,13 @@ class Cohort:
         return True
 
     def _keep_policies(self, federation: Federation, members: tuple[Member, ...]) -> None:
-        """A party that was renamed or trained anew agrees to what it agreed to before."""
+        """A party that was renamed or trained anew agrees to what it agreed to before, and behaves as it did."""
         before = {one.number: one.party for one in self._state.members}
         for one in members:
             old = before.get(one.number, one.party)
             if old is not one.party:
                 federation.runtime.side(one.party, federation.runtime.side(old).policy)
+                federation.runtime.behave(one.party, federation.runtime.behaviour(old))
 
     def _let_go(self, federation: Federation, members: tuple[Member, ...]) -> None:
         """Retire what this workbench made and replaced a change ago: no round under way asks it any more."""

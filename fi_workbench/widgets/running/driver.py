@@ -13,20 +13,21 @@ from typing import Any
 import traitlets
 
 from fi_workbench.core.arrays import check_labels, check_queries
-from fi_workbench.core.errors import FederationError, NoAnswer
+from fi_workbench.core.errors import FederationError, InsufficientFunds, NoAnswer
 from fi_workbench.core.messages import Question
 from fi_workbench.core.records import RoundRecord
 from fi_workbench.protocol.engine import PartyEvent
 from fi_workbench.session.federation import Federation
 from fi_workbench.widgets.running.absences import Absences, nothing_to_ask
 from fi_workbench.widgets.running.batches import Batches
+from fi_workbench.widgets.running.behaving import Behaving
 from fi_workbench.widgets.running.choosing import difference, in_force, refusal
 from fi_workbench.widgets.running.following import Following
 from fi_workbench.widgets.running.frames import Frame
+from fi_workbench.widgets.running.funding import failure
 from fi_workbench.widgets.running.members import Member, members_of
-from fi_workbench.widgets.running.state import Choice, Notice, WorkbenchState
+from fi_workbench.widgets.running.state import Choice, WorkbenchState
 from fi_workbench.widgets.running.stream import Stream, wait_for
-from fi_workbench.widgets.wording import title
 
 FRAME_SECONDS = 0.05
 """At most twenty frames a second."""
@@ -52,7 +53,7 @@ class Driver:
         self._old: list[Stream] = []  # streams that may not have ended yet
         self._wake = threading.Event()  # something changed while the thread waits for its next round
         self._goes_on = False
-        self._absences = Absences(state)
+        self._absences, self.behaving = Absences(state), Behaving(state)
         state.observe(self._chosen, "chosen")
         state.observe(lambda _change: self._wake.set(), ["rate", "batch_size"])
         state.observe(lambda _change: self._begin_counts(), "window")
@@ -91,6 +92,7 @@ class Driver:
             self.state.federation = federation
             self.state.chosen = Choice.of(federation)
             self.state.notice = None
+            self.behaving.forget()
             self._begin_counts()
             self.state.status = "ready"
 
@@ -157,7 +159,7 @@ class Driver:
                 self._stream.stop.set()
                 self._stream = None  # it ends by itself and touches nothing more
             self._wake.set()
-            if self.state.status in ("running", "paused"):
+            if self.state.status in ("running", "paused", "spent"):
                 self.state.status = "stopped"
 
     def wait(self, seconds: float) -> bool:
@@ -230,21 +232,18 @@ class Driver:
             if self.following is not None:
                 self.following.book(record, question)
         self._absences.heard(record)
+        self.behaving.heard(record)
 
     def _failed(self, error: Exception, stream: Stream) -> None:
-        why = str(error) if isinstance(error, FederationError) else f"{type(error).__name__}: {error}"
-        text = (
-            f"A round under {title(self.state.chosen.rule).lower()} failed: {why} "
-            "The rounds before it are kept. Change the setting that it names, then press Run."
-        )
+        notice = failure(self.state, error)
         with self.lock:
             if stream.stop.is_set():
                 return
             self._stream = None
             self._goes_on = False
-            self.state.status = "stopped"
-        self.state.tell(text, "error")
-        self.state.notice = Notice("error", text)
+            self.state.status = "spent" if isinstance(error, InsufficientFunds) else "stopped"
+        self.state.tell(notice.text, "error")
+        self.state.notice = notice
 
     def _watch(self, stream: Stream) -> None:
         """While a round takes long, show who has not answered yet."""
@@ -291,9 +290,10 @@ class Driver:
                     self.state.status = "refused"
                 self.state.tell(f"Refused: {error}", "warning")
                 return
-            if self.state.notice is not None and self.state.notice.level == "refused":
+            halted = self.state.status in ("refused", "spent")
+            if self.state.notice is not None and (self.state.notice.level == "refused" or halted):
                 self.state.notice = None
-            if self.state.status == "refused":
+            if halted:
                 self.state.status = "paused" if self.following and self.following.n_rounds else "ready"
             if changed is not federation:
                 self.state.tell(difference(Choice.of(federation), choice))

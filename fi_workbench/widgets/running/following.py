@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 from fi_workbench.core.messages import Question
 from fi_workbench.core.records import RoundRecord
 from fi_workbench.session.quality import Gain, RunningTally, Tally
+from fi_workbench.widgets.running.earning import POINTS, Earnings
 from fi_workbench.widgets.running.frames import Frame, PartyLine
 from fi_workbench.widgets.running.members import Member
-
-POINTS = 500
-"""Rounds that the lines go back."""
 
 RATE_SECONDS = 2.0
 """Rounds per second are counted over this long."""
@@ -47,6 +45,8 @@ class Following:
         self._totals: dict[str, Any] = dict.fromkeys(
             ("messages_out", "messages_in", "bytes_out", "bytes_in", "seconds", "n_queries"), 0
         )
+        self._sure: deque[tuple[int, int, int | None]] = deque(maxlen=window)  # queries, answered, answered rightly
+        self._earnings = Earnings()
         self._last: tuple[RoundRecord, Question] | None = None
 
     def adopt(self, members: Sequence[Member]) -> None:
@@ -59,8 +59,9 @@ class Following:
         asked = {id(member.party.function) for member in members if member.enabled}
         if asked != {id(member.party.function) for member in self._members if member.enabled}:
             self._tally = replace(self._tally, recent=Tally.empty(len(self._members), self._n_classes), rounds=())
-            self._shares.clear()
-            self._latencies.clear()
+            for window in (self._shares, self._latencies, self._sure):
+                window.clear()
+            self._earnings.begin_cohort()
 
         def again(tally: Tally) -> Tally:
             each = {name: _picked(getattr(tally, name), rows) for name in ("party_seen", "party_right", "beside_right")}
@@ -87,8 +88,15 @@ class Following:
         for name in ("messages_out", "messages_in", "bytes_out", "bytes_in", "seconds"):
             self._totals[name] += getattr(cost, name)
         self._totals["n_queries"] += record.n_queries
+        n_right: dict[int, int] = {}
         if record.truth is not None and record.labels is not None:
-            self._tally = self._tally.add(record.truth, record.labels, *self._on_all_rows(record))
+            labels, present = self._on_all_rows(record)
+            self._tally = self._tally.add(record.truth, record.labels, labels, present)
+            if labels is not None:
+                rights = (labels == record.truth).sum(axis=1)
+                n_right = {self._members[row].number: int(rights[row]) for row in np.flatnonzero(present)}
+        self._earnings.book(record, numbers, n_right)
+        self._sure.append(_sureness(record))
         recent = self._tally.recent
         best = recent.best_party
         self._lines.append((recent.consensus_accuracy, best and best[1], recent.oracle_accuracy))
@@ -131,6 +139,8 @@ class Following:
             record=record,
             question=question,
             totals=dict(self._totals),
+            earned=self._earnings.snapshot(),
+            **self._coverage(),
         )
 
     def _line(
@@ -156,6 +166,7 @@ class Following:
             reason=reason,
             latencies=latencies,
             n_absent=sum(number in shares and number not in took for shares, took in self._pairs()),
+            behaviour=record.behaviours.get(name, ""),
         )
 
     def _pairs(self) -> zip[tuple[dict[int, float | None], dict[int, float]]]:
@@ -169,6 +180,16 @@ class Following:
         if not rounds or total <= 0.0 or not any(number in shares for shares in rounds):
             return None
         return sum(shares.get(number) or 0.0 for shares in rounds) / total
+
+    def _coverage(self) -> dict[str, float | None]:
+        """Share of the window's queries that were answered, and of these the share that was answered rightly."""
+        n_queries, n_answered = (sum(counts[k] or 0 for counts in self._sure) for k in (0, 1))
+        rights = [counts[2] for counts in self._sure]
+        known = bool(n_answered) and None not in rights
+        return {
+            "coverage": n_answered / n_queries if n_queries else None,
+            "selective_accuracy": sum(right or 0 for right in rights) / n_answered if known else None,
+        }
 
     def _gains(self, recent: Tally) -> dict[str, Gain]:
         counts = [member.party.facts.class_counts if member.party.made_here else None for member in self._members]
@@ -203,6 +224,16 @@ class Following:
         if len(recent) < 2:
             return None
         return (len(recent) - 1) / max(recent[-1] - recent[0], 1e-9)
+
+
+def _sureness(record: RoundRecord) -> tuple[int, int, int | None]:
+    """Queries of a round, how many of them were answered, and how many of these rightly, where that is known."""
+    if record.answered is None:
+        return 0, 0, 0
+    right = None
+    if record.truth is not None and record.labels is not None:
+        right = int(np.sum((record.labels == record.truth) & record.answered))
+    return record.n_queries, int(record.answered.sum()), right
 
 
 def _picked(counts: NDArray[np.int64], rows: list[int | None]) -> NDArray[np.int64]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fi_workbench.core.messages import Question
 from fi_workbench.core.records import RoundRecord
 from fi_workbench.session.quality import Gain
+from fi_workbench.widgets.running.earning import Earned
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class PartyLine:
         Seconds, over the window.
     n_absent : int
         Rounds of the window without it.
+    behaviour : str
+        Simulation: how it was set to misbehave in the last round; empty for the honest. For the simulation view only.
     """
 
     name: str
@@ -45,6 +48,7 @@ class PartyLine:
     reason: str = ""
     latencies: tuple[float, ...] = ()
     n_absent: int = 0
+    behaviour: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +80,10 @@ class Frame:
         What it asked.
     totals : mapping of str to number
         Messages, bytes, seconds and queries since the stream began.
+    earned : Earned
+        What the parties were paid since the stream began.
+    coverage, selective_accuracy : float or None
+        Share of the window's queries that were answered, and how often these answers were right.
     """
 
     round: int = 0
@@ -90,3 +98,6 @@ class Frame:
     record: RoundRecord | None = None
     question: Question | None = None
     totals: dict[str, Any] = field(default_factory=dict)
+    earned: Earned = field(default_factory=Earned)
+    coverage: float | None = None
+    selective_accuracy: float | None = None

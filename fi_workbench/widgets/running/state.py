@@ -14,13 +14,18 @@ from typing import Any, Literal
 
 import traitlets
 
+from fi_workbench.incentives.payout import MICRO
+from fi_workbench.protocol.header import Calibration
 from fi_workbench.session.federation import Federation
 from fi_workbench.widgets.running.frames import Frame
 from fi_workbench.widgets.running.members import Member
 
-STATUSES = ("empty", "preparing", "ready", "running", "paused", "stopped", "refused")
+STATUSES = ("empty", "preparing", "ready", "running", "paused", "stopped", "refused", "spent")
 
 Level = Literal["info", "warning", "error", "refused"]
+
+METHODS = ("rule", "mechanism", "contribution", "payout")
+"""What is chosen by name and has options of its own."""
 
 LOG_LINES = 200
 
@@ -38,6 +43,13 @@ class Choice:
     mechanism_options : mapping
     deadline_seconds : float
         A party that has not answered by then is absent from the round.
+    calibration : {"none", "temperature"}
+    abstain_below : float
+        Confidence (0 to 1) below which the federation says that it does not know.
+    payout : str
+    payout_options : mapping
+    budget_micro : int
+        Micro-units that each round pays out.
     """
 
     rule: str = "soft_vote"
@@ -47,6 +59,11 @@ class Choice:
     contribution: str = "auto"
     contribution_options: Mapping[str, Any] = field(default_factory=dict)
     deadline_seconds: float = 10.0
+    calibration: Calibration = "none"
+    abstain_below: float = 0.0
+    payout: str = "proportional"
+    payout_options: Mapping[str, Any] = field(default_factory=dict)
+    budget_micro: int = MICRO
 
     @classmethod
     def of(cls, federation: Federation) -> Choice:
@@ -62,11 +79,16 @@ class Choice:
             settings.contribution,
             dict(settings.contribution_options),
             settings.deadline_seconds,
+            settings.calibration,
+            settings.abstain_below,
+            settings.payout,
+            dict(settings.payout_options),
+            settings.budget_micro,
         )
 
     def with_(self, **changes: Any) -> Choice:
         """Another choice; a method that changes goes back to its default options where none are given."""
-        for method in ("rule", "mechanism", "contribution"):
+        for method in METHODS:
             if changes.get(method, getattr(self, method)) != getattr(self, method):
                 changes.setdefault(f"{method}_options", {})
         return replace(self, **changes)
@@ -81,10 +103,13 @@ class Way:
     label : str
     choice : Choice
         What is then chosen.
+    deposit_micro : int
+        Micro-units that are then deposited in the ledger.
     """
 
     label: str
     choice: Choice
+    deposit_micro: int = 0
 
 
 @dataclass(frozen=True)
@@ -171,7 +196,7 @@ class WorkbenchState(traitlets.HasTraits):
         super().__init__(**traits)
 
     def choose(self, **changes: Any) -> None:
-        """Choose a rule, a mechanism, a contribution method or their options; fields of :class:`Choice`."""
+        """Choose a rule, a mechanism, how contributions are valued and paid, or options; fields of :class:`Choice`."""
         self.chosen = self.chosen.with_(**changes)
 
     def tell(self, text: str, level: Literal["info", "warning", "error"] = "info") -> None:

@@ -7,6 +7,7 @@ it that can be copied and saved.
 
 from __future__ import annotations
 
+from fi_workbench.widgets.views.accuracy_dots import AccuracyDots
 from fi_workbench.widgets.views.class_counts import ClassCounts
 from fi_workbench.widgets.views.contribution_bars import ContributionBars
 from fi_workbench.widgets.views.disclosure_matrix import DisclosureMatrix
@@ -14,6 +15,7 @@ from fi_workbench.widgets.views.gain_bars import GainBars
 from fi_workbench.widgets.views.key_catcher import KeyCatcher
 from fi_workbench.widgets.views.log_lines import LogLines
 from fi_workbench.widgets.views.query_view import QueryView, as_image
+from fi_workbench.widgets.views.risk_curves import RiskCurves
 from fi_workbench.widgets.views.series_lines import SeriesLines
 from fi_workbench.widgets.views.status_line import StatusLine
 from fi_workbench.widgets.views.table_view import TableView
@@ -21,6 +23,7 @@ from fi_workbench.widgets.views.traits import CannotDraw
 from fi_workbench.widgets.views.view import View
 
 __all__ = [
+    "AccuracyDots",
     "CannotDraw",
     "ClassCounts",
     "ContributionBars",
@@ -29,6 +32,7 @@ __all__ = [
     "KeyCatcher",
     "LogLines",
     "QueryView",
+    "RiskCurves",
     "SeriesLines",
     "StatusLine",
     "TableView",
