@@ -22,7 +22,7 @@ from typing import Any
 from benchmarks.figures import Figure, interleaved, median
 from fi_workbench.core.identity import Identity, verify
 from fi_workbench.incentives.ledger import Ledger
-from fi_workbench.incentives.receipts import Payment, Receipt, Settlement
+from fi_workbench.incentives.ledger.receipts import Payment, Receipt, Settlement
 
 N_PARTIES = 5
 BUDGET = 1_000_000

@@ -28,8 +28,7 @@ _HOMES = {
                    "contributions", "counting_method", "fairness", "interactions", "payments", "payout_rule",
                    "payouts", "shares"),
     "incentives.audit": ("audit_claims",),
-    "incentives.ledger": ("Ledger",),
-    "incentives.receipts": ("Receipt", "Settlement"),
+    "incentives.ledger": ("Ledger", "Receipt", "Settlement"),
     "privacy": ("Mechanism", "mechanisms"),
     "parties": ("Dataset", "Party", "PrivateFacts", "datasets", "demo_parties", "fit_temperature", "load_dataset",
                 "make_partition", "partitions", "train_party"),
@@ -140,8 +139,7 @@ if TYPE_CHECKING:
         shares,
     )  # fmt: skip
     from fi_workbench.incentives.audit import audit_claims
-    from fi_workbench.incentives.ledger import Ledger
-    from fi_workbench.incentives.receipts import Receipt, Settlement
+    from fi_workbench.incentives.ledger import Ledger, Receipt, Settlement
     from fi_workbench.parties import (
         Dataset,
         Party,

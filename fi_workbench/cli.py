@@ -22,8 +22,8 @@ from fi_workbench.core.errors import FederationError, LedgerError
 if TYPE_CHECKING:
     from fi_workbench.core.progress import OnProgress
     from fi_workbench.core.progress import Progress as Step
-    from fi_workbench.incentives.checking import Since
     from fi_workbench.incentives.ledger import Ledger
+    from fi_workbench.incentives.ledger.checking import Since
     from fi_workbench.session.federation import Federation
     from fi_workbench.session.summary import Summary
 
@@ -121,8 +121,8 @@ def _demo(options: argparse.Namespace, console: Console) -> int:
 
 
 def _verify_ledger(options: argparse.Namespace, console: Console) -> int:
-    from fi_workbench.incentives.checking import verify_export
-    from fi_workbench.incentives.exporting import FORMATS
+    from fi_workbench.incentives.ledger.checking import verify_export
+    from fi_workbench.incentives.ledger.exporting import FORMATS
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     signatures = not options.no_signatures
@@ -144,7 +144,7 @@ def _verify_ledger(options: argparse.Namespace, console: Console) -> int:
 
 
 def _show_ledger(options: argparse.Namespace, _console: Console) -> int:
-    from fi_workbench.incentives.amounts import units
+    from fi_workbench.incentives.ledger.amounts import units
 
     with _ledger(options.file) as ledger:
         accounts, holds, entries = ledger.accounts(), ledger.holds(), ledger.entries(last=options.last)
@@ -176,8 +176,8 @@ def _export_ledger(options: argparse.Namespace, console: Console) -> int:
 
 
 def _deposit(options: argparse.Namespace, console: Console) -> int:
-    from fi_workbench.incentives.amounts import parse_units, units
     from fi_workbench.incentives.ledger import Ledger
+    from fi_workbench.incentives.ledger.amounts import parse_units, units
 
     amount = parse_units(options.amount)
     with Ledger(options.file) as ledger:

@@ -12,7 +12,7 @@ from fi_workbench.incentives.contribution import (
 )
 from fi_workbench.incentives.estimate import Estimate
 from fi_workbench.incentives.fairness import Fairness, fairness
-from fi_workbench.incentives.interaction import Interactions
+from fi_workbench.incentives.games.interaction import Interactions
 from fi_workbench.incentives.offline import contributions, interactions, payments
 from fi_workbench.incentives.payout import MICRO, PayoutRule, payout_rule, payouts
 from fi_workbench.incentives.running import Running

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from fi_workbench.core.options import Between, OneOf
 from fi_workbench.incentives.contribution import ContributionView, contribution_method
 from fi_workbench.incentives.estimate import Estimate
-from fi_workbench.incentives.game import all_values, game_of
-from fi_workbench.incentives.sampling import Sampled, sampled_banzhaf, sampled_shapley
-from fi_workbench.incentives.semivalues import banzhaf_of_values, shapley_of_values
+from fi_workbench.incentives.games.game import all_values, game_of
+from fi_workbench.incentives.games.sampling import Sampled, sampled_banzhaf, sampled_shapley
+from fi_workbench.incentives.games.semivalues import banzhaf_of_values, shapley_of_values
 
 EXACT_UP_TO = 16
 """Parties up to which all 2^K coalitions are valued."""

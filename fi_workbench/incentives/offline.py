@@ -13,7 +13,7 @@ from fi_workbench.core.options import check_options, options_of
 from fi_workbench.incentives import payout
 from fi_workbench.incentives.apply import contribute
 from fi_workbench.incentives.contribution import ContributionView, contribution_methods
-from fi_workbench.incentives.interaction import Interactions, interactions_of
+from fi_workbench.incentives.games.interaction import Interactions, interactions_of
 from fi_workbench.incentives.select import auto
 
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from fi_workbench.core.arrays import Scores
 from fi_workbench.core.messages import Body, Release, Reply
 from fi_workbench.core.records import Absence, AbsenceKind, Cost, RoundLog
-from fi_workbench.incentives.receipts import Receipt
+from fi_workbench.incentives.ledger import Receipt
 from fi_workbench.protocol.header import RoundHeader
 from fi_workbench.protocol.ports import Link, Sent
 from fi_workbench.protocol.round import CoordinatorRound, absence_kind

@@ -27,7 +27,7 @@ from fi_workbench.core.errors import (
 )  # fmt: skip
 from fi_workbench.core.identity import BadSignature, Identity
 from fi_workbench.core.messages import Body, PartyCard
-from fi_workbench.incentives.receipts import Receipt
+from fi_workbench.incentives.ledger import Receipt
 from fi_workbench.parties.behaviours import Dishonest
 from fi_workbench.parties.leak import Leak
 from fi_workbench.parties.party import Party

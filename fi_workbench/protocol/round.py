@@ -16,7 +16,7 @@ from fi_workbench.core.identity import BadSignature
 from fi_workbench.core.messages import Body, PartyCard, Release, Reply
 from fi_workbench.core.records import Absence, AbsenceKind
 from fi_workbench.core.summand import Component
-from fi_workbench.incentives.receipts import Receipt
+from fi_workbench.incentives.ledger import Receipt
 from fi_workbench.privacy.mechanism import CoordinatorContext
 from fi_workbench.protocol.header import RoundHeader
 from fi_workbench.protocol.ports import ABSENT_KIND, ABSENT_REASON, RECEIPT, ROUND_ID

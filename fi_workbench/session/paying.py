@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from fi_workbench.core.records import PaymentState
 from fi_workbench.incentives.ledger import Ledger
+from fi_workbench.incentives.ledger.receipts import Settlement
 from fi_workbench.incentives.payout import payments, payouts
-from fi_workbench.incentives.receipts import Settlement
 from fi_workbench.protocol.client_side import Asked, ClientSide
 from fi_workbench.protocol.engine import Outcome
 from fi_workbench.protocol.header import HEADER, SIGNATURE

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from fi_workbench.core.disclosure import Disclosure, Need
 from fi_workbench.core.records import Absence, AbsenceKind
-from fi_workbench.incentives.amounts import MICRO, units
+from fi_workbench.incentives.ledger.amounts import MICRO, units
 from fi_workbench.session.federation import Federation
 from fi_workbench.session.settings import Settings
 

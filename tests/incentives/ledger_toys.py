@@ -3,7 +3,7 @@
 import secrets
 
 from fi_workbench.core.identity import Identity
-from fi_workbench.incentives.receipts import Receipt, Settlement, digest_of_question
+from fi_workbench.incentives.ledger.receipts import Receipt, Settlement, digest_of_question
 
 CLIENT = Identity("client")
 PARTIES = tuple(Identity(name) for name in ("A", "B", "C"))

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from fi_workbench.core.errors import DoesNotFit, InvalidOption
-from fi_workbench.incentives import ensemble
 from fi_workbench.incentives.apply import estimate
 from fi_workbench.incentives.coalition import EXACT_UP_TO
 from fi_workbench.incentives.contribution import ContributionView, contribution_methods
-from fi_workbench.incentives.ensemble import EnsembleGame
-from fi_workbench.incentives.interaction import interactions_of
-from fi_workbench.incentives.log_score import LogScoreGame
+from fi_workbench.incentives.games import ensemble
+from fi_workbench.incentives.games.ensemble import EnsembleGame
+from fi_workbench.incentives.games.interaction import interactions_of
+from fi_workbench.incentives.games.log_score import LogScoreGame
+from fi_workbench.incentives.games.semivalues import banzhaf_of_values, shapley_of_values
 from fi_workbench.incentives.offline import contributions, interactions
-from fi_workbench.incentives.semivalues import banzhaf_of_values, shapley_of_values
 from tests.incentives.textbook_games import TableGame
 
 

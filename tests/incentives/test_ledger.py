@@ -21,9 +21,9 @@ from fi_workbench.core.errors import (
     UnknownRound,
 )
 from fi_workbench.core.identity import BadSignature, Identity
-from fi_workbench.incentives.amounts import MAX_AMOUNT, MAX_TOTAL
-from fi_workbench.incentives.book import OUTSIDE, postings
 from fi_workbench.incentives.ledger import Ledger
+from fi_workbench.incentives.ledger.amounts import MAX_AMOUNT, MAX_TOTAL
+from fi_workbench.incentives.ledger.book import OUTSIDE, postings
 from tests.incentives.ledger_toys import BUDGET, CLIENT_KEY, KEYS, new_round, receipts, settled, settlement
 
 

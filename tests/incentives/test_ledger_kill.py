@@ -21,7 +21,7 @@ DEPOSIT = 100 * BUDGET
 AT_EACH_STATEMENT = """
 import json, os, shutil, signal, sys
 from fi_workbench.incentives.ledger import Ledger
-from fi_workbench.incentives.receipts import Settlement
+from fi_workbench.incentives.ledger.receipts import Settlement
 
 folder, settlement = sys.argv[1], Settlement.from_dict(json.load(sys.stdin))
 died = 0
@@ -55,7 +55,7 @@ print(died)
 ROUNDS = """
 import json, sys
 from fi_workbench.incentives.ledger import Ledger
-from fi_workbench.incentives.receipts import Settlement
+from fi_workbench.incentives.ledger.receipts import Settlement
 
 with Ledger(sys.argv[1]) as ledger:
     for line in sys.stdin:

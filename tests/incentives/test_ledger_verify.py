@@ -8,11 +8,11 @@ import pytest
 
 from fi_workbench.core.errors import LedgerError, NotALedger, UnknownName
 from fi_workbench.core.identity import Identity
-from fi_workbench.incentives.accounts import Checkpoint
-from fi_workbench.incentives.book import GENESIS, chained, encoded
-from fi_workbench.incentives.checking import MAX_PROBLEMS, verify_export
 from fi_workbench.incentives.ledger import Ledger
-from fi_workbench.incentives.receipts import Settlement
+from fi_workbench.incentives.ledger.accounts import Checkpoint
+from fi_workbench.incentives.ledger.book import GENESIS, chained, encoded
+from fi_workbench.incentives.ledger.checking import MAX_PROBLEMS, verify_export
+from fi_workbench.incentives.ledger.receipts import Settlement
 from tests.incentives.ledger_toys import BUDGET, CLIENT, CLIENT_KEY, KEYS, new_round, receipts, settled, settlement
 
 AUDITOR = Identity("auditor")

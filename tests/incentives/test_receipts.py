@@ -8,8 +8,8 @@ import pytest
 from fi_workbench.core.digest import canonical
 from fi_workbench.core.errors import InvalidAmount, SettlementRefused
 from fi_workbench.core.identity import BadSignature, Identity
-from fi_workbench.incentives.amounts import parse_units, units
-from fi_workbench.incentives.receipts import Receipt, Settlement, digest_of_question
+from fi_workbench.incentives.ledger.amounts import parse_units, units
+from fi_workbench.incentives.ledger.receipts import Receipt, Settlement, digest_of_question
 from tests.incentives.ledger_toys import (
     CLIENT,
     CLIENT_KEY,

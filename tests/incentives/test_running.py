@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from fi_workbench.core.errors import DoesNotFit, InvalidData, InvalidOption
-from fi_workbench.incentives import ensemble
 from fi_workbench.incentives.apply import estimate
 from fi_workbench.incentives.contribution import ContributionView, contribution_methods, counting_method
 from fi_workbench.incentives.estimate import Estimate
+from fi_workbench.incentives.games import ensemble
 from fi_workbench.incentives.running import MIXED, Running
 
 ALL = sorted(contribution_methods)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fi_workbench.core.errors import InvalidData, InvalidOption
-from fi_workbench.incentives.sampling import FIRST, sampled_banzhaf, sampled_interactions, sampled_shapley
-from fi_workbench.incentives.semivalues import banzhaf_of_values, interactions_of_values, shapley_of_values
+from fi_workbench.incentives.games.sampling import FIRST, sampled_banzhaf, sampled_interactions, sampled_shapley
+from fi_workbench.incentives.games.semivalues import banzhaf_of_values, interactions_of_values, shapley_of_values
 from tests.incentives.textbook_games import GAMES, TableGame, airport, weighted_sum
 
 

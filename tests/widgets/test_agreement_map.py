@@ -9,7 +9,7 @@ import traitlets
 import fi_workbench as fi
 from fi_workbench.core.errors import UnknownName
 from fi_workbench.incentives.contribution import ContributionView
-from fi_workbench.incentives.interaction import interactions_of
+from fi_workbench.incentives.games.interaction import interactions_of
 from fi_workbench.session.agreement import RunningAgreement
 from fi_workbench.widgets.desk import Desk
 from fi_workbench.widgets.pages.agreeing import MOST_QUERIES, Counting

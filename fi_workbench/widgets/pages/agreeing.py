@@ -11,7 +11,7 @@ from fi_workbench.core.arrays import Answers
 from fi_workbench.core.crowd import ABSENT
 from fi_workbench.core.records import RoundRecord
 from fi_workbench.incentives.contribution import ContributionView
-from fi_workbench.incentives.interaction import Interactions, interactions_of
+from fi_workbench.incentives.games.interaction import Interactions, interactions_of
 from fi_workbench.session.agreement import RunningAgreement
 from fi_workbench.widgets.running.members import Member
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fi_workbench.core.progress import OnProgress, Progress
-from fi_workbench.incentives.interaction import Interactions
+from fi_workbench.incentives.games.interaction import Interactions
 from fi_workbench.widgets.desk import Desk
 from fi_workbench.widgets.pages.agreeing import AT_ONCE_UP_TO, Counting, redundancy
 from fi_workbench.widgets.panels.parts import button, column, hint, row, shown

@@ -8,8 +8,8 @@ import ipywidgets
 
 from fi_workbench.core.errors import FederationError
 from fi_workbench.incentives import shares
-from fi_workbench.incentives.amounts import units
 from fi_workbench.incentives.fairness import Fairness, fairness
+from fi_workbench.incentives.ledger.amounts import units
 from fi_workbench.incentives.payout import MICRO
 from fi_workbench.widgets.desk import Desk
 from fi_workbench.widgets.pages.page import Page

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipywidgets
 
 from fi_workbench.core.errors import FederationError
-from fi_workbench.incentives.amounts import parse_units, units
 from fi_workbench.incentives.ledger import Ledger
+from fi_workbench.incentives.ledger.amounts import parse_units, units
 from fi_workbench.widgets.desk import Desk
 from fi_workbench.widgets.panels.parts import button, column, hint, named, row, shown
 from fi_workbench.widgets.running.funding import deposit

@@ -8,7 +8,7 @@ import ipywidgets
 
 from fi_workbench.core.errors import FederationError
 from fi_workbench.core.options import Option
-from fi_workbench.incentives.amounts import parse_units
+from fi_workbench.incentives.ledger.amounts import parse_units
 from fi_workbench.incentives.payout import payouts
 from fi_workbench.widgets.desk import Desk
 from fi_workbench.widgets.panels.method_picker import MethodPicker

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fi_workbench.core.errors import FederationError, InsufficientFunds
-from fi_workbench.incentives.amounts import MAX_AMOUNT
+from fi_workbench.incentives.ledger.amounts import MAX_AMOUNT
 from fi_workbench.widgets.running.state import Notice, Way, WorkbenchState
 from fi_workbench.widgets.wording import amount, brief_units, title
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from fi_workbench.core.errors import DoesNotFit
 from fi_workbench.incentives.contribution import ContributionView
-from fi_workbench.incentives.ensemble import EnsembleGame
-from fi_workbench.incentives.log_score import LogScoreGame
+from fi_workbench.incentives.games.ensemble import EnsembleGame
+from fi_workbench.incentives.games.log_score import LogScoreGame
 
 Value = Literal["auto", "accuracy", "agreement", "log_score"]
 """What a coalition's worth is measured by."""

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from fi_workbench.incentives.coalition import EXACT_UP_TO, Budget, ExactUpTo, Precision, Seed, Worth
 from fi_workbench.incentives.contribution import ContributionView
-from fi_workbench.incentives.game import all_values, game_of
-from fi_workbench.incentives.sampling import sampled_interactions
-from fi_workbench.incentives.semivalues import interactions_of_values
+from fi_workbench.incentives.games.game import all_values, game_of
+from fi_workbench.incentives.games.sampling import sampled_interactions
+from fi_workbench.incentives.games.semivalues import interactions_of_values
 
 
 @dataclass(frozen=True, eq=False)

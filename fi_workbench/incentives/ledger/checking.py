@@ -15,12 +15,12 @@ from fi_workbench.core.digest import canonical
 from fi_workbench.core.errors import FederationError, LedgerError
 from fi_workbench.core.identity import BadSignature
 from fi_workbench.core.progress import OnProgress, Progress, quiet
-from fi_workbench.incentives import schema
-from fi_workbench.incentives.book import GENESIS, Book, chained, decoded, encoded
-from fi_workbench.incentives.exporting import Row, ledger_of, rows_of
-from fi_workbench.incentives.receipts import Settlement
-from fi_workbench.incentives.signed import Signed
-from fi_workbench.incentives.tables import table_problems
+from fi_workbench.incentives.ledger import schema
+from fi_workbench.incentives.ledger.book import GENESIS, Book, chained, decoded, encoded
+from fi_workbench.incentives.ledger.exporting import Row, ledger_of, rows_of
+from fi_workbench.incentives.ledger.receipts import Settlement
+from fi_workbench.incentives.ledger.signed import Signed
+from fi_workbench.incentives.ledger.tables import table_problems
 
 Since = Literal["beginning", "checkpoint"]
 

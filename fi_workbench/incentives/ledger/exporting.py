@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from fi_workbench.core.errors import LedgerError, NotALedger, UnknownName
-from fi_workbench.incentives.book import decoded
+from fi_workbench.incentives.ledger.book import decoded
 
 Row: TypeAlias = tuple[int, bytes, bytes]
 """Height, bytes and hash of a transaction."""

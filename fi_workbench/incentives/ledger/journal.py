@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from fi_workbench.core.errors import Closed
-from fi_workbench.incentives import accounts, schema
-from fi_workbench.incentives.book import ESCROW, chained, closes, encoded, postings
+from fi_workbench.incentives.ledger import accounts, schema
+from fi_workbench.incentives.ledger.book import ESCROW, chained, closes, encoded, postings
 
 _OUTERMOST = ("BEGIN IMMEDIATE", "COMMIT", ("ROLLBACK",))
 _NESTED = ("SAVEPOINT part", "RELEASE part", ("ROLLBACK TO part", "RELEASE part"))

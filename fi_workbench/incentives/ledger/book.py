@@ -24,8 +24,8 @@ from fi_workbench.core.errors import (
     LedgerError,
     RoundClosed,
 )
-from fi_workbench.incentives.amounts import checked_amount, units
-from fi_workbench.incentives.signed import checked_key, checked_round
+from fi_workbench.incentives.ledger.amounts import checked_amount, units
+from fi_workbench.incentives.ledger.signed import checked_key, checked_round
 
 OUTSIDE = "outside"
 """The account from which deposits come and to which withdrawals go."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fi_workbench.core.errors import InvalidOption
 from fi_workbench.core.randomness import generator
-from fi_workbench.incentives.game import Game
+from fi_workbench.incentives.games.game import Game
 
 FIRST = 16
 """Units drawn before standard errors are believed."""

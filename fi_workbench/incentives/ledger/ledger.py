@@ -24,13 +24,13 @@ from fi_workbench.core.errors import (
 )
 from fi_workbench.core.identity import Identity
 from fi_workbench.core.progress import OnProgress, quiet
-from fi_workbench.incentives import accounts, checking, exporting, schema
-from fi_workbench.incentives.accounts import Account, Checkpoint, Entry, OpenHold
-from fi_workbench.incentives.amounts import MAX_TOTAL, checked_amount, units
-from fi_workbench.incentives.book import OUTSIDE
-from fi_workbench.incentives.journal import Journal
-from fi_workbench.incentives.receipts import Settlement
-from fi_workbench.incentives.signed import checked_key, checked_round
+from fi_workbench.incentives.ledger import accounts, checking, exporting, schema
+from fi_workbench.incentives.ledger.accounts import Account, Checkpoint, Entry, OpenHold
+from fi_workbench.incentives.ledger.amounts import MAX_TOTAL, checked_amount, units
+from fi_workbench.incentives.ledger.book import OUTSIDE
+from fi_workbench.incentives.ledger.journal import Journal
+from fi_workbench.incentives.ledger.receipts import Settlement
+from fi_workbench.incentives.ledger.signed import checked_key, checked_round
 
 MAX_EXPIRES_SECONDS = 366 * 86_400.0
 """The longest hold: a mistaken one gives its budget back within a year."""

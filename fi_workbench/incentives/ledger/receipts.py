@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 from fi_workbench.core.digest import canonical
 from fi_workbench.core.errors import LedgerError, SettlementRefused
 from fi_workbench.core.identity import BadSignature, Identity
-from fi_workbench.incentives.amounts import checked_amount
-from fi_workbench.incentives.book import checked_payments, encoded
-from fi_workbench.incentives.signed import Signed, check_hex
+from fi_workbench.incentives.ledger.amounts import checked_amount
+from fi_workbench.incentives.ledger.book import checked_payments, encoded
+from fi_workbench.incentives.ledger.signed import Signed, check_hex
 
 _RECEIPT_FIELDS = ("party", "verify_key", "reply_digest", "signature")
 _QUESTION_TAG = "fi-workbench question"

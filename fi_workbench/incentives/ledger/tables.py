@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 from itertools import islice
 
-from fi_workbench.incentives import accounts
-from fi_workbench.incentives.book import Book
+from fi_workbench.incentives.ledger import accounts
+from fi_workbench.incentives.ledger.book import Book
 
 _BATCH = 512
 

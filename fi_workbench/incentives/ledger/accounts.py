@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fi_workbench.core.errors import InsufficientFunds, RoundClosed, UnknownRound
-from fi_workbench.incentives.amounts import units
-from fi_workbench.incentives.book import GENESIS, Book, Hold, Posting, closes, decoded, postings
+from fi_workbench.incentives.ledger.amounts import units
+from fi_workbench.incentives.ledger.book import GENESIS, Book, Hold, Posting, closes, decoded, postings
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Entry:
     at : float
         Seconds since the epoch, by the clock of who booked it.
     kind : str
-        One of :data:`~fi_workbench.incentives.book.KINDS`.
+        One of :data:`~fi_workbench.incentives.ledger.book.KINDS`.
     round_id : str or None
     postings : tuple of Posting
         Their amounts sum to 0.

@@ -1,0 +1,1 @@
+"""Cooperative games over the parties: values of coalitions, and what follows from them."""
