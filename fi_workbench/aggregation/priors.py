@@ -19,7 +19,7 @@ from fi_workbench.aggregation.facts import MAX_DATA_SIZE, class_counts_of
 from fi_workbench.aggregation.normalise import COUNT, as_distribution, one, simplex_component
 from fi_workbench.aggregation.rule import Component, LocalView, OnAbsence, Summand, each_rule, sum_rule
 from fi_workbench.aggregation.voting import mean_probabilities
-from fi_workbench.core.arrays import TINY, Scores, log_softmax
+from fi_workbench.core.arrays import TINY, Scores, log_softmax, softmax
 from fi_workbench.core.options import Between
 
 Smoothing = Annotated[float, Between(0.01, 100, log=True), "Samples added to each class before the prior is taken."]
@@ -78,11 +78,29 @@ def _ratio_components(
 
 
 def _two_way_scores(parts: Mapping[str, NDArray[Any]], *, n_sweeps: Sweeps = 25) -> Scores:
-    ratios, weights = parts["log_ratio"], parts["weight"]  # (party, query, class), (party, class)
+    weights = parts["weight"]
     known = weights.sum(axis=0) > 0.0
-    if not known.any():  # nobody holds anything: every party says as much about every class
-        weights, known = np.ones_like(weights), np.ones_like(known)
-    by_class = weights / np.where(known, weights.sum(axis=0), 1.0)
+    fitted = two_way_fit(parts["log_ratio"], weights, n_sweeps)
+    if not known.any():
+        return softmax(fitted)
+    return softmax(np.where(known, fitted, -np.inf))
+
+
+def two_way_fit(ratios: NDArray[Any], weights: NDArray[Any], n_sweeps: int) -> NDArray[np.float64]:
+    """S of the weighted least squares fit of s(c) - b_k to each query's log-ratios, (query, class).
+
+    Parameters
+    ----------
+    ratios : array (party, query, class)
+    weights : array (party, class)
+        All the same where they are all 0; a class without weight has s = 0.
+    n_sweeps : int
+        Of alternating least squares.
+    """
+    if not weights.any():  # nobody holds anything: every party says as much about every class
+        weights = np.ones_like(weights)
+    totals = weights.sum(axis=0)
+    by_class = weights / np.where(totals > 0.0, totals, 1.0)
     by_party = weights / np.maximum(weights.sum(axis=1, keepdims=True), TINY)
     # weights are the same for all queries, so both steps are products with small matrices
     classes = np.einsum("kc,knc->nc", by_class, ratios, optimize=True)
@@ -91,8 +109,7 @@ def _two_way_scores(parts: Mapping[str, NDArray[Any]], *, n_sweeps: Sweeps = 25)
     for _ in range(n_sweeps):
         offsets = fitted @ by_party.T - offsets_due  # (query, party)
         fitted = classes + offsets @ by_class
-    highest = fitted[:, known].max(axis=1, keepdims=True)
-    return as_distribution(np.where(known, np.exp(np.minimum(fitted - highest, 0.0)), 0.0))
+    return np.asarray(fitted, dtype=np.float64)
 
 
 @each_rule(

@@ -138,7 +138,8 @@ def test_names_of_classes_do_not_matter(name, shape, seed):
     np.testing.assert_allclose(renamed, scored(logits, name, **held)[:, order], rtol=1e-7, atol=1e-7)
 
 
-@pytest.mark.parametrize("name", ALL)
+# a rule that shifts the batch to the expected mix of classes may overrule its only party
+@pytest.mark.parametrize("name", [name for name in ALL if name != "prior_matched"])
 @given(seed=seeds)
 @few
 def test_one_party_with_even_data_gets_its_own_labels(name, seed):

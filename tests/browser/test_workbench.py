@@ -9,7 +9,7 @@ from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import expect
 
 NOTEBOOK = "notebooks/01_first_federation.ipynb"
-TABS = ("Live", "Queries", "Compare", "Cost", "Log", "Export")
+TABS = ("Live", "Rewards", "Queries", "Compare", "Agreement", "Gaming", "Cost", "Log", "Export")
 BARS = ".fi-contribution-bars svg rect.fi-bar"
 
 

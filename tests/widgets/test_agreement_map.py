@@ -56,7 +56,7 @@ class TestPage:
             votes.append(record.answers.argmax(axis=2))
             truths.append(record.truth)
             page.show(desk.state.frame)  # again: it must not be counted twice
-            page._heard({"new": desk.state.frame})
+            page._heard(desk.state.record)
         all_votes, truth = np.concatenate(votes, axis=1), np.concatenate(truths)
         expected = (all_votes[:, None] == all_votes[None]).mean(axis=2)
         np.fill_diagonal(expected, np.nan)

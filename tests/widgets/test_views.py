@@ -40,6 +40,8 @@ def full(view):
     parties = ("A", "B")
     return {
         views.ContributionBars: {"parties": parties, "shares": (0.7, 0.3), "statuses": ("present", "late")},
+        views.HeatMap: {"rows": ("A", "B"), "columns": ("x",), "values": ((0.5,), (1.0,))},
+        views.PayBars: {"parties": parties, "paid": (1.0, 2.0), "merit": (1.5, None), "equal": (1.5, 1.5)},
         views.AccuracyDots: {"names": ("x", "y"), "kinds": ("rule", "oracle"), "accuracies": (0.7, None)},
         views.RiskCurves: {"names": ("x",), "n_steps": 1, "steps": np.ones((1, 3, 1)), "aurcs": (0.1,)},
         views.SeriesLines: {"names": ("consensus",), "points": np.zeros((1, 3))},
@@ -63,7 +65,7 @@ class TestEveryView:
         assert len(sent) == 1
         state = sent[0][0]["state"]
         assert state["round"] == 1
-        assert full(view).keys() - {"points", "steps"} <= state.keys()
+        assert full(view).keys() - {"points", "steps", "values"} <= state.keys()
         assert one.round == 1
 
     def test_only_what_changed_travels(self, view, messages):

@@ -9,6 +9,7 @@ import ipywidgets
 import numpy as np
 import traitlets
 
+from fi_workbench.core.records import RoundRecord
 from fi_workbench.session.agreement import Agreement
 from fi_workbench.widgets.desk import Desk
 from fi_workbench.widgets.pages.agreeing import Counting
@@ -49,7 +50,8 @@ class AgreementPage(Page):
         self._lock = threading.RLock()  # frames come from the rounds' thread, the list of parties from the page's
         self._drawn = 0.0
         self._party = ""
-        self._state.observe(self._heard, "frame")
+        self._state.observe(self._begun, "frame")
+        self._state.observe(lambda change: self._heard(change["new"]), "record")
 
     def _build(self) -> tuple[ipywidgets.Widget, ...]:
         self._quietly = Quietly()
@@ -121,18 +123,23 @@ class AgreementPage(Page):
 
     # counting
 
-    def _heard(self, change: traitlets.Bunch) -> None:
-        """Count the round of a new frame; a frame without one begins a new stream."""
+    def _begun(self, change: traitlets.Bunch) -> None:
+        """A frame without a round begins a new stream."""
         frame: Frame | None = change["new"]
+        if frame is None or frame.record is None:
+            with self._lock:
+                self.counting = None
+
+    def _heard(self, record: RoundRecord | None) -> None:
+        """Count a round, whether its frame is drawn or not."""
         with self._lock:
             federation = self._state.federation
-            if frame is None or frame.record is None or federation is None:
-                self.counting = None
+            if record is None or federation is None:
                 return
             if self.counting is None:
                 self.counting = Counting(self._state.members, len(federation.classes), self._state.window)
             self.counting.adopt(self._state.members)
-            self.counting.book(frame.record)
+            self.counting.book(record)
 
     def _follow_members(self) -> None:
         with self._lock:

@@ -159,6 +159,7 @@ class QueriesPage(Page):
             colours=[numbers[name] for name in names],
             scores=record.scores[query],
             answers=answers,
+            abstains=record.answered is not None and not record.answered[query],
             truth=None if record.truth is None else int(record.truth[query]),
             disclosed=disclosed,
             hidden_reason=f"{mechanism}: each party's answer is not shown.",

@@ -26,6 +26,7 @@ class Behaving:
     def __init__(self, state: WorkbenchState) -> None:
         self._state = state
         self._said: dict[str, str] = {}
+        state.observe(lambda change: self._heard(change["new"]), "record")
 
     def of(self, member: Member) -> Dishonest | None:
         """How a party on the list is set to behave; None is honest."""
@@ -51,7 +52,7 @@ class Behaving:
         self._state.revision += 1
         return True
 
-    def heard(self, record: RoundRecord) -> None:
+    def _heard(self, record: RoundRecord) -> None:
         """Take in one more round: somebody else may have changed how a party behaves."""
         now = {name: record.behaviours.get(name, "") for name in record.parties}
         changed = {name: how for name, how in now.items() if self._said.get(name, "") != how}

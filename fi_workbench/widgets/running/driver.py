@@ -232,7 +232,7 @@ class Driver:
             if self.following is not None:
                 self.following.book(record, question)
         self._absences.heard(record)
-        self.behaving.heard(record)
+        self.state.record = record
 
     def _failed(self, error: Exception, stream: Stream) -> None:
         notice = failure(self.state, error)

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import traitlets
 
+from fi_workbench.core.records import RoundRecord
 from fi_workbench.incentives.payout import MICRO
 from fi_workbench.protocol.header import Calibration
 from fi_workbench.session.federation import Federation
@@ -159,6 +160,8 @@ class WorkbenchState(traitlets.HasTraits):
         What the pickers show.
     frame : Frame or None
         What the pictures show.
+    record : RoundRecord or None
+        The last round, set at every round and in its thread: for what counts each of them, drawn or not.
     rate : float or None
         At most this many rounds a second; None is as fast as it goes.
     batch_size : int
@@ -181,6 +184,7 @@ class WorkbenchState(traitlets.HasTraits):
     members = traitlets.Tuple()
     chosen = traitlets.Instance(Choice, args=())
     frame = traitlets.Instance(Frame, allow_none=True)
+    record = traitlets.Instance(RoundRecord, allow_none=True)
     rate = traitlets.Float(10.0, min=0.01, allow_none=True)
     batch_size = traitlets.Int(32, min=1)
     window = traitlets.Int(50, min=1)

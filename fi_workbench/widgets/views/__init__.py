@@ -12,8 +12,10 @@ from fi_workbench.widgets.views.class_counts import ClassCounts
 from fi_workbench.widgets.views.contribution_bars import ContributionBars
 from fi_workbench.widgets.views.disclosure_matrix import DisclosureMatrix
 from fi_workbench.widgets.views.gain_bars import GainBars
+from fi_workbench.widgets.views.heat_map import HeatMap
 from fi_workbench.widgets.views.key_catcher import KeyCatcher
 from fi_workbench.widgets.views.log_lines import LogLines
+from fi_workbench.widgets.views.pay_bars import PayBars
 from fi_workbench.widgets.views.query_view import QueryView, as_image
 from fi_workbench.widgets.views.risk_curves import RiskCurves
 from fi_workbench.widgets.views.series_lines import SeriesLines
@@ -29,8 +31,10 @@ __all__ = [
     "ContributionBars",
     "DisclosureMatrix",
     "GainBars",
+    "HeatMap",
     "KeyCatcher",
     "LogLines",
+    "PayBars",
     "QueryView",
     "RiskCurves",
     "SeriesLines",

@@ -57,6 +57,8 @@ class QueryView(PartyView):
         The consensus' score per class, from 0 to 1.
     answers : array (party, class)
         Each party's probabilities; NaN for an absent party. Travels as float32 bytes.
+    abstains : bool
+        Whether the federation is not sure enough to answer.
     truth : int, optional
         The true class, where it is known (outlined).
     disclosed : bool
@@ -82,6 +84,7 @@ class QueryView(PartyView):
     classes = Words().tag(sync=True)
     scores = Numbers().tag(sync=True)
     answers = Float32().tag(sync=True)
+    abstains = traitlets.Bool(False).tag(sync=True)
     truth = traitlets.Int(None, min=0, allow_none=True).tag(sync=True)
     disclosed = traitlets.Bool(True).tag(sync=True)
     hidden_reason = traitlets.Unicode("Each party's answer is not disclosed.").tag(sync=True)

@@ -138,7 +138,8 @@ export default {
       }
 
       function drawConsensus({ classes, scores, says, truth }, left, width) {
-        words(consensus, says === null ? "No consensus" : `Consensus: ${classes[says]}`);
+        const unsure = model.get("abstains") ? "Do not know; most likely" : "Consensus:";
+        words(consensus, says === null ? "No consensus" : `${unsure} ${classes[says]}`);
         attributes(consensus, { x: left, y: 8 });
         const chosen = chosenClasses(scores, truth);
         const names = Math.min(Math.ceil(ruler.widest(chosen.map((k) => classes[k]))), width * 0.4) + 8;
@@ -234,7 +235,7 @@ export default {
       isEmpty: () => model.get("n_queries") === 0,
       label: () => {
         const data = current();
-        return `Query ${model.get("position") + 1} of ${model.get("n_queries")}: consensus ${saysOf(data, data.says) ?? "-"}, truth ${saysOf(data, data.truth) ?? "-"}. `
+        return `Query ${model.get("position") + 1} of ${model.get("n_queries")}: ${model.get("abstains") ? "do not know, most likely" : "consensus"} ${saysOf(data, data.says) ?? "-"}, truth ${saysOf(data, data.truth) ?? "-"}. `
           + (data.disclosed ? `${agreement(data)}.` : model.get("hidden_reason"));
       },
       table: () => {
