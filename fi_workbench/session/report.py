@@ -178,6 +178,51 @@ def partition_figure(class_counts: Mapping[str, ArrayLike], classes: Sequence[st
     return figure
 
 
+def matrix_figure(table: pd.DataFrame, *, title: str, unit: str = "", middle: float | None = None) -> go.Figure:
+    """A table of numbers as shaded cells with the numbers in them: rules by setting, behaviours by reward.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Rows and columns as they are to be drawn; missing cells stay empty.
+    title : str
+    unit : str
+        Of the numbers, for the title.
+    middle : float, optional
+        Where it is given, cells below it are shaded in another colour than those above.
+
+    Raises
+    ------
+    InvalidData
+        Nothing to draw.
+    """
+    values = table.to_numpy(dtype=np.float64, na_value=np.nan)
+    known = values[np.isfinite(values)]
+    if not known.size:
+        raise InvalidData("There are no numbers to draw.")
+    shade = values if middle is None else np.clip(values, None, middle + 2 * max(middle - known.min(), 1e-9))
+    colours = [[0, "#F5F7FA"], [1, "#4A6FA5"]]
+    if middle is not None:
+        reach = max(float(np.abs(shade[np.isfinite(shade)] - middle).max()), 1e-9)
+        colours = [[0, "#3B8686"], [0.5, "#FFFFFF"], [1, "#B26B3C"]]
+    columns, rows = [_in_words(name) for name in table.columns], [_in_words(name) for name in table.index]
+    figure = go.Figure(layout={"template": TEMPLATE, "title": f"{title}, {unit}" if unit else title})
+    figure.add_heatmap(
+        z=shade, x=columns, y=rows, colorscale=colours, showscale=False, xgap=1, ygap=1,
+        zmin=None if middle is None else middle - reach, zmax=None if middle is None else middle + reach,
+        customdata=values, text=[[_three_digits(value) for value in line] for line in values],
+        texttemplate="%{text}", hovertemplate="%{y}, %{x}: %{customdata:.4g}<extra></extra>",
+    )  # fmt: skip
+    left, top = (7 * max(map(len, names)) for names in (rows, columns))  # pixels of the longest name
+    upright = 7 * max(map(len, columns)) > 700 / len(columns)
+    head = 64 + (top if upright else 24)
+    figure.update_layout(height=head + 26 * len(rows) + 24, margin={"l": 24 + left, "r": 16, "t": head, "b": 24})
+    figure.update_layout(title={"y": 1.0, "yref": "container", "yanchor": "top", "pad": {"t": 16}})
+    figure.update_xaxes(side="top", type="category", ticks="", linecolor="white", tickangle=-90 if upright else 0)
+    figure.update_yaxes(autorange="reversed", type="category", showgrid=False)
+    return figure
+
+
 def save_figure(figure: go.Figure, path: str | os.PathLike[str]) -> Path:
     """Write a figure: ``.html``, interactive and complete in itself, or ``.png``.
 
@@ -230,3 +275,12 @@ def _label(figure: go.Figure, x: float, y: float, text: str, colour: str) -> Non
     """Words to the right of the plot; ``x`` is 1 at its edge."""
     font = {"size": 11, "color": colour}
     figure.add_annotation(x=x, y=y, xref="paper", text=text, showarrow=False, xanchor="left", xshift=8, font=font)
+
+
+def _in_words(name: object) -> str:
+    parts = name if isinstance(name, tuple) else (name,)
+    return ", ".join(f"{part:g}" if isinstance(part, float) else str(part).replace("_", " ") for part in parts)
+
+
+def _three_digits(value: float) -> str:
+    return "" if np.isnan(value) else f"{value if abs(value) >= 5e-4 else 0:.3g}"

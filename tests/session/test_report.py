@@ -1,6 +1,7 @@
 import base64
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import fi_workbench as fi
@@ -115,3 +116,20 @@ def test_other_endings_are_refused(history, tmp_path):
 def test_colours_are_those_of_the_workbench():
     assert report.COLOURS == palette.FILLS
     assert report.LINES == palette.LINES_ON_LIGHT
+
+
+def test_matrix():
+    table = pd.DataFrame([[0.5, np.nan], [4.0, 1.0]], index=["copy_peer", "slow"], columns=[("equal", 0.1), ("x", 1.0)])
+    figure = report.matrix_figure(table, title="Gain", unit="times", middle=1.0)
+    cells = figure.data[0]
+    assert list(cells.y) == ["copy peer", "slow"]
+    assert list(cells.x) == ["equal, 0.1", "x, 1"]
+    assert [list(line) for line in cells.text] == [["0.5", ""], ["4", "1"]]
+    assert (cells.zmin + cells.zmax) / 2 == pytest.approx(1.0)
+    np.testing.assert_array_equal(cells.customdata, table)
+    assert figure.layout.title.text == "Gain, times"
+
+
+def test_matrix_of_nothing():
+    with pytest.raises(InvalidData, match="no numbers"):
+        report.matrix_figure(pd.DataFrame([[np.nan]]), title="Nothing")
