@@ -11,6 +11,7 @@ LAB_FLAGS ?=
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 PYTEST_FLAGS ?=
 BENCH_FLAGS ?=
+STUDY_FLAGS ?=
 DEMO_FLAGS ?=
 
 BIN := $(VENV)/bin
@@ -21,7 +22,7 @@ SOURCES := pyproject.toml install.json $(EXTENSION)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab demo test check lint types floors bench wheel install install-test chromium clean FORCE
+.PHONY: help lab demo test check lint types floors bench study wheel install install-test chromium clean FORCE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do \
@@ -52,6 +53,9 @@ floors: install-test ## who may import whom
 
 bench: install-test ## the benchmarks, each with its baseline in the same run
 	$(BIN)/python -m benchmarks $(BENCH_FLAGS)
+
+study: install-test ## which rule wins under which skew: an hour or two the first time; goes on where it was stopped
+	$(BIN)/python -m benchmarks.skew_study $(STUDY_FLAGS)
 
 wheel: install-test ## build dist/*.whl with a freshly built JupyterLab extension
 	rm -rf fi_workbench/labextension dist

@@ -15,7 +15,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_the_ten_lines(capsys):
-    assert len(BLOCKS) == 2
+    assert len(BLOCKS) == 3
     names = {}
     exec(BLOCKS[0], names)
     names["federation"].close()
@@ -46,7 +46,19 @@ def test_every_way_to_make_a_party():
     assert record.scores.shape == (8, 2)
 
 
-@pytest.mark.parametrize("name", ["aggregate", "contributions", "fairness"])
+def test_rounds_that_pay_and_a_party_that_cheats(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"fi": fi}
+    exec(BLOCKS[2], names)
+    with names["federation"] as federation:
+        assert (names["record"].payment, names["record"].payments.sum()) == ("settled", 1_000_000)
+        assert list(federation.behaviours) == ["B"]
+        assert federation.ledger.verify().ok
+
+
+@pytest.mark.parametrize(
+    "name", ["aggregate", "contributions", "fairness", "interactions", "payments", "gaming_matrix"]
+)
 def test_the_functions_on_arrays_are_there(name):
     assert f"fi.{name}(" in README
     assert callable(getattr(fi, name))
