@@ -153,7 +153,8 @@ def _show_ledger(options: argparse.Namespace, _console: Console) -> int:
         ("Accounts", ("name", "key", ">units", ">held"),
          [(one.name, one.key[:16], units(one.balance), units(one.held)) for one in accounts]),
         ("Open holds", ("round", "client", ">units", "expires"),
-         [(one.round_id, names[one.client_key], units(one.amount), _time(one.expires_at)) for one in holds]),
+         [(one.round_id, names.get(one.client_key, one.client_key[:16]), units(one.amount), _time(one.expires_at))
+          for one in holds]),
         ("Last transactions", (">height", "time", "kind", "round", "postings"),
          [(str(one.height), _time(one.at), one.kind, (one.round_id or "")[:8],
            "\n".join(f"{names.get(key, 'escrow')} {units(amount)}" for key, _, amount in one.postings))

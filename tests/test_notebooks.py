@@ -1,5 +1,6 @@
 """Every notebook runs from top to bottom, and is committed without what a run leaves in it."""
 
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -17,7 +18,9 @@ def test_the_first_notebook_is_there():
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs(path, tmp_path):
     notebook = nbformat.read(path, as_version=4)
-    folder = {"metadata": {"path": str(tmp_path)}}  # what it writes must not land beside it
+    for data in path.parent.glob("*.csv"):  # what a notebook reads lies beside it; what it writes must not land there
+        shutil.copy(data, tmp_path)
+    folder = {"metadata": {"path": str(tmp_path)}}
     client = NotebookClient(notebook, timeout=120, kernel_name="python3", store_widget_state=False, resources=folder)
     client.execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]

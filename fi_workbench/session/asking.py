@@ -48,10 +48,23 @@ def ask(
     NoAnswer
         If nobody answered; its ``record`` says why.
     """
-    names = tuple(party.name for party in parties)
-    method = settings.method(len(names))
+    method = settings.method(len(parties))
     check_labels_fit(method, question.labels is not None, settings.contribution_options)
-    number, started = runtime.next_round(), datetime.now(UTC).isoformat(timespec="milliseconds")
+    with runtime.round() as number:
+        return _ask(runtime, settings, parties, question, number, cancelled, on_event)
+
+
+def _ask(
+    runtime: Runtime,
+    settings: Settings,
+    parties: Sequence[Party],
+    question: Question,
+    number: int,
+    cancelled: threading.Event | None,
+    on_event: OnEvent | None,
+) -> RoundRecord:
+    names = tuple(party.name for party in parties)
+    started = datetime.now(UTC).isoformat(timespec="milliseconds")
     end = time.monotonic() + settings.deadline_seconds
     seed = derive_seed(settings.seed, "round", number) % 2**63
     stages: dict[str, float] = {}
@@ -75,9 +88,11 @@ def ask(
         else:  # nobody is left to ask
             outcome = Outcome(Release(present=()), None, RoundLog(asked.header.round_id, {}, (), (), {}, Cost()))
         record = _record(runtime, settings, parties, question, enrolment, asked, outcome, number, started, stages)
-        held.settle(outcome, record.payments, names, record.digest)
-        record = replace(record, payment=held.state)
-    runtime.add(record)
+        try:
+            held.settle(outcome, record.payments, names, record.digest)
+        finally:  # a ledger that cannot be written must not cost the record
+            record = replace(record, payment=held.state)
+            runtime.add(record)
     if not record.present:
         reasons = "; ".join(f"{absence.party}: {absence.kind}, {absence.reason}" for absence in record.absent[:5])
         raise NoAnswer(f"None of {len(names)} parties answered round {number}. {reasons}", record)
@@ -134,7 +149,7 @@ def _record(
         query_digest=asked.query_digest,
         answered=None if scores is None else scores.max(axis=1) >= settings.abstain_below,
         contribution_errors=credit.errors,
-        payments=earned(settings, credit.values, names, release.present),
+        payments=earned(settings, credit.values, names, _payable(asked, outcome)),
         behaviours={name: one.name for name, one in set_to.items() if one is not None},
     )
 
@@ -188,6 +203,13 @@ def _enrolled(
         for name, why in known.missed.items()
     )
     return _Enrolment(cohort, known.totals, absent, cost)
+
+
+def _payable(asked: Asked, outcome: Outcome) -> tuple[str, ...]:
+    """Who can be paid: those present, and where receipts were asked for, those who signed one."""
+    present = outcome.release.present
+    signed = {receipt.party for receipt in outcome.receipts}
+    return tuple(party for party in present if party in signed) if asked.header.receipts else present
 
 
 def _claims(runtime: Runtime, parties: tuple[Party, ...]) -> tuple[str, ...]:

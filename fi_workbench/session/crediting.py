@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,9 @@ from fi_workbench.core.messages import Question
 from fi_workbench.incentives import ContributionMethod, ContributionView, estimate, shares
 from fi_workbench.session.runtime import Runtime
 from fi_workbench.session.settings import Settings
+
+_ADDING = threading.Lock()
+"""Held while a round is added to its stream: several threads ask at once, and none may add to what another replaced."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +61,7 @@ def credited(
     )
     method = settings.method(len(names))
     key, options = stream_key(method, settings.contribution_options, names)
-    running = runtime.contributed(key, method, options, len(names))
-    result = estimate(method, view, running.options_of_next)
+    result = estimate(method, view, runtime.contributed(key, method, options, len(names)).options_of_next)
     values, parts = np.zeros(len(names)), np.zeros(len(names))
     values[rows] = result.values
     parts[rows] = shares(result.values)
@@ -66,7 +69,9 @@ def credited(
     if result.standard_errors is not None:
         errors = np.zeros(len(names))
         errors[rows] = result.standard_errors
-    runtime.contribute(key, running.add(view, rows, result), dict(zip(names, parts.tolist(), strict=True)))
+    with _ADDING:
+        running = runtime.contributed(key, method, options, len(names)).add(view, rows, result)
+        runtime.contribute(key, running, dict(zip(names, parts.tolist(), strict=True)))
     return Credit(values, parts, errors)
 
 

@@ -113,8 +113,7 @@ class Federation(Described):
             kept = History.automatic(keep)
         else:
             kept = history if isinstance(history, History) else History(history, keep)
-        book = Ledger(ledger) if isinstance(ledger, str | os.PathLike) else ledger
-        runtime = Runtime(kept, client, ledger=book)
+        runtime = Runtime(kept, client, ledger=ledger)
         for party in parties:
             runtime.side(party, (policies or {}).get(party.name))
         self._take(runtime, settings, parties, dataset, None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -178,7 +179,15 @@ def partition_figure(class_counts: Mapping[str, ArrayLike], classes: Sequence[st
     return figure
 
 
-def matrix_figure(table: pd.DataFrame, *, title: str, unit: str = "", middle: float | None = None) -> go.Figure:
+def matrix_figure(
+    table: pd.DataFrame,
+    *,
+    title: str,
+    unit: str = "",
+    middle: float | None = None,
+    worse: Literal["above", "below"] = "above",
+    form: str = ".3g",
+) -> go.Figure:
     """A table of numbers as shaded cells with the numbers in them: rules by setting, behaviours by reward.
 
     Parameters
@@ -190,6 +199,10 @@ def matrix_figure(table: pd.DataFrame, *, title: str, unit: str = "", middle: fl
         Of the numbers, for the title.
     middle : float, optional
         Where it is given, cells below it are shaded in another colour than those above.
+    worse : {"above", "below"}
+        On which side of ``middle`` the cells are brown.
+    form : str
+        How numbers are written, as Python formats them.
 
     Raises
     ------
@@ -200,17 +213,18 @@ def matrix_figure(table: pd.DataFrame, *, title: str, unit: str = "", middle: fl
     known = values[np.isfinite(values)]
     if not known.size:
         raise InvalidData("There are no numbers to draw.")
-    shade = values if middle is None else np.clip(values, None, middle + 2 * max(middle - known.min(), 1e-9))
     colours = [[0, "#F5F7FA"], [1, "#4A6FA5"]]
     if middle is not None:
-        reach = max(float(np.abs(shade[np.isfinite(shade)] - middle).max()), 1e-9)
-        colours = [[0, "#3B8686"], [0.5, "#FFFFFF"], [1, "#B26B3C"]]
+        # a few cells far out would leave all the others white
+        reach = max(float(np.quantile(np.abs(known - middle), 0.95)), 1e-9)
+        ends = ("#3B8686", "#B26B3C") if worse == "above" else ("#B26B3C", "#3B8686")
+        colours = [[0, ends[0]], [0.5, "#FFFFFF"], [1, ends[1]]]
     columns, rows = [_in_words(name) for name in table.columns], [_in_words(name) for name in table.index]
     figure = go.Figure(layout={"template": TEMPLATE, "title": f"{title}, {unit}" if unit else title})
     figure.add_heatmap(
-        z=shade, x=columns, y=rows, colorscale=colours, showscale=False, xgap=1, ygap=1,
+        z=values, x=columns, y=rows, colorscale=colours, showscale=False, xgap=1, ygap=1,
         zmin=None if middle is None else middle - reach, zmax=None if middle is None else middle + reach,
-        customdata=values, text=[[_three_digits(value) for value in line] for line in values],
+        customdata=values, text=[[_written(value, form) for value in line] for line in values],
         texttemplate="%{text}", hovertemplate="%{y}, %{x}: %{customdata:.4g}<extra></extra>",
     )  # fmt: skip
     left, top = (7 * max(map(len, names)) for names in (rows, columns))  # pixels of the longest name
@@ -282,5 +296,5 @@ def _in_words(name: object) -> str:
     return ", ".join(f"{part:g}" if isinstance(part, float) else str(part).replace("_", " ") for part in parts)
 
 
-def _three_digits(value: float) -> str:
-    return "" if np.isnan(value) else f"{value if abs(value) >= 5e-4 else 0:.3g}"
+def _written(value: float, form: str) -> str:
+    return "" if np.isnan(value) else f"{value if abs(value) >= 5e-4 else 0.0:{form}}"

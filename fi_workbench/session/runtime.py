@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,8 +67,8 @@ class Runtime:
         The asker's keys; fresh ones when None.
     grid : LocalGrid, optional
         The embedded transport; a fresh one when None.
-    ledger : Ledger, optional
-        Where rounds are paid for; without one, payments are only promised.
+    ledger : path or Ledger, optional
+        Where rounds are paid for; without one, payments are only promised. One given as a path is closed with this.
     """
 
     def __init__(
@@ -74,11 +76,12 @@ class Runtime:
         history: History,
         client: Identity | None = None,
         grid: LocalGrid | None = None,
-        ledger: Ledger | None = None,
+        ledger: str | os.PathLike[str] | Ledger | None = None,
     ) -> None:
         self.client = ClientSide(client)
         self.history = history
-        self.ledger = ledger
+        self.ledger = Ledger(ledger) if isinstance(ledger, str | os.PathLike) else ledger
+        self._owns_ledger = self.ledger is not ledger
         self.leak: Leak | None = None
         self.standing: dict[str, float] = {}
         self._running: dict[Any, Running] = {}
@@ -88,7 +91,7 @@ class Runtime:
         self._phases = {ANNOUNCE, *(phase for kind in _carriers() for phase in kind.phases)}
         self._enrolments: dict[Any, Enrolled] = {}
         self._lock = threading.RLock()
-        self._n_rounds = 0
+        self._n_rounds, self._under_way = 0, 0
         self._closed = False
 
     @property
@@ -171,13 +174,21 @@ class Runtime:
                 members[party.name] = (self._members[id(party)][1], side.card)
         return FlowerLink(self._grid, members, self._grid.is_busy)
 
-    def next_round(self) -> int:
-        """The number of a new round, from 1."""
+    @contextmanager
+    def round(self) -> Iterator[int]:
+        """A new round's number, from 1; what :meth:`close` ends is let go when the last round under way has ended."""
         with self._lock:
             if self._closed:
                 raise Closed("This federation was closed; make a new one.")
             self._n_rounds += 1
-            return self._n_rounds
+            self._under_way += 1
+            number = self._n_rounds
+        try:
+            yield number
+        finally:
+            with self._lock:
+                self._under_way -= 1
+                self._let_go()
 
     def enrolled(self, key: Any) -> Enrolled | None:
         """The enrolment of a cohort; None where it must be asked for (again)."""
@@ -210,6 +221,12 @@ class Runtime:
                 self.leak.close()
             self._grid.close()
             self.history.close()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Close the ledger that this runtime opened, once nothing can be paid any more."""
+        if self._closed and not self._under_way and self._owns_ledger and self.ledger is not None:
+            self.ledger.close()
 
 
 def _carriers() -> list[type[Mechanism]]:

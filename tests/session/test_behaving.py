@@ -1,12 +1,18 @@
 """Dishonest parties in a live federation, calibration by their owners, and abstention."""
 
+import threading
+import time
+
 import numpy as np
 import pytest
 
 import fi_workbench as fi
 from fi_workbench.core.arrays import softmax
-from fi_workbench.core.errors import DoesNotFit, InvalidOption, UnknownName
-from tests.harness import linear_party, queries
+from fi_workbench.core.errors import DoesNotFit, InvalidOption, Refused, UnknownName
+from fi_workbench.parties.behaviours import behaviour, behaviours, make_behaviour
+from fi_workbench.parties.leak import Leak
+from fi_workbench.protocol import party_context
+from tests.harness import HANG, SOON, Table, linear_party, queries
 from tests.session.conftest import NAMES
 
 
@@ -64,6 +70,86 @@ class TestBehaving:
         labels = np.zeros(6, dtype=int)
         federation.behave("Bo", "loss_maximising")
         assert (federation.ask(queries(), labels).answers[1].argmax(axis=1) != 0).all()
+
+    def test_it_may_look_and_not_change(self, make):
+        def meddles(sight):
+            """Writes to all that it is shown."""
+            for what in (sight.own, sight.queries, sight.facts["class_counts"], sight.truth(), sight.heard()["Ada"]):
+                with pytest.raises(ValueError, match="read-only"):
+                    what[:] = 0
+            for mapping in (sight.standing, sight.facts):
+                with pytest.raises(TypeError, match="assignment"):
+                    mapping["Bo"] = 1e9
+            done.append(True)
+            return sight.own
+
+        done = []
+        behaviour(sees=("own", "peers", "labels", "facts"))(meddles)
+        try:
+            federation = make(contribution="equal")
+            honest = federation.ask(queries(), np.zeros(6, dtype=int)).answers
+            federation.behave("Bo", "meddles")
+            assert federation.ask(queries(), np.zeros(6, dtype=int)).answers == pytest.approx(honest)
+        finally:
+            behaviours.remove("meddles")
+        assert done == [True]
+
+    def test_two_who_copy_each_other_answer_in_time(self, make):
+        federation = make(contribution="equal")
+        honest = federation.ask(queries()).answers
+        for pair in (("Ada", "Bo"), ("Bo", "Ada")):
+            federation.behave(pair[0], "copy_peer", peer=pair[1])
+        started = time.monotonic()
+        record = federation.ask(queries())
+        assert time.monotonic() - started < 5
+        assert record.present == NAMES
+        assert record.answers[2] == pytest.approx(honest[2])
+        for answer in record.answers[:2]:  # who lost patience first gave its own, which the other may have copied
+            assert any(answer == pytest.approx(own, abs=1e-6) for own in honest[:2])
+
+    def test_who_is_to_behave_otherwise_listens_no_longer(self, make, monkeypatch):
+        monkeypatch.setattr(party_context, "LISTEN_SECONDS", HANG)
+        federation = make(contribution="equal", deadline_seconds=2 * HANG)
+        for name in NAMES:
+            federation.behave(name, "copy_peer")  # all wait for each other
+        records = []
+        asking = threading.Thread(target=lambda: records.append(federation.ask(queries())))
+        asking.start()
+        time.sleep(0.2)
+        assert not records
+        for name in NAMES:
+            federation.behave(name, None)
+        asking.join(SOON)
+        assert [record.present for record in records] == [NAMES]
+
+    def test_who_listens_in_a_short_round_still_answers_in_it(self, make, monkeypatch):
+        monkeypatch.setattr(party_context, "LISTEN_SECONDS", HANG)
+        federation = make(contribution="equal", deadline_seconds=1.6)
+        federation.ask(queries())
+        for name in NAMES:
+            federation.behave(name, "copy_peer")
+        assert federation.ask(queries()).present == NAMES
+
+    @pytest.mark.parametrize("name", ["slow", "copy_peer"])
+    def test_all_waiting_ends_with_the_round_however_often_a_rule_asks(self, name):
+        table = Table([linear_party("Ada"), linear_party("Bo")])
+        side, asked = table.sides["Ada"], queries()
+        side.leak = Leak()  # on which Bo never says a word
+        side.behave(make_behaviour(name, **({"seconds": 0.6} if name == "slow" else {})))
+        try:
+            question = table.protect(asked, table.settings(deadline_seconds=1.0))
+            context = side._begin(question.messages["Ada"]).facts.context
+            started, n_answers = time.monotonic(), 0
+            try:
+                for _ in range(8):
+                    context.answer(asked)
+                    n_answers += 1
+            except Refused:
+                assert name == "slow"
+            assert n_answers == (1 if name == "slow" else 8)
+            assert time.monotonic() - started < 3
+        finally:
+            table.close()
 
     def test_unknown_names(self, make):
         federation = make()

@@ -99,6 +99,24 @@ class TestLedger:
         federation.deposit(BUDGET)
         assert federation.with_(rule="hard_vote").ask(queries()).payment == "settled"
 
+    def test_one_given_by_path_is_closed_with_the_federation(self, make, tmp_path):
+        federation = make(ledger=tmp_path / "by_path.sqlite")
+        federation.close()
+        with pytest.raises(fi.FederationError):
+            federation.ledger.balance("0" * 64)
+
+    def test_one_of_somebody_else_stays_open(self, make, ledger):
+        make(ledger=ledger).close()
+        assert ledger.verify().ok
+
+    def test_a_ledger_that_cannot_be_written_does_not_cost_the_record(self, make, ledger, monkeypatch):
+        federation = make(ledger=ledger)
+        federation.deposit(BUDGET)
+        monkeypatch.setattr(ledger, "settle", lambda settlement: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            federation.ask(queries())
+        assert federation.history[0]["payment"] == "promised"
+
     def test_nobody_answers(self, make, ledger, troubled):
         troubled.mood = "raises"
         federation = make(parties=[troubled.party], ledger=ledger)
