@@ -12,7 +12,8 @@ isotonic regression (R. E. Barlow et al., Statistical Inference under Order Rest
     z_k  = sum_c (e_kc - r_kc) / sqrt(sum_c v_kc)        one-sided: only knowing too little is suspicious
 
 with N_kc the expected number of queries of class c that k answered. What it cannot find is a claim that is too large
-where the party knows the class as well as those who hold as much: with an even partition no lie shows.
+where the party knows the class as well as those who hold as much: with an even partition no lie shows. Nor does it
+find most lies told in company: leaving one liar out, the others still teach that large claims mean little.
 """
 
 from __future__ import annotations
@@ -113,7 +114,8 @@ def audit_claims(
     Raises
     ------
     InvalidData
-        Fewer than three parties, no query, labels outside the classes, or claims that are no counts.
+        Fewer than three parties, no query, labels outside the classes, claims that are no counts, or a threshold that
+        is no number.
 
     Examples
     --------
@@ -128,6 +130,8 @@ def audit_claims(
     (4,)
     """
     labels, counts = _checked(votes, claims, n_classes)
+    if not np.isfinite(threshold):  # nothing is above NaN: no lie would ever show
+        raise InvalidData(f"threshold is {threshold!r}; a number of standard deviations is needed.")
     crowd = dawid_skene(labels, n_classes) if crowd is None else crowd
     if crowd.counts.shape != (len(counts), n_classes, n_classes):
         raise InvalidData(f"The crowd is of shape {crowd.counts.shape}; it must be of these parties and classes.")

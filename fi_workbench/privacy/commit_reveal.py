@@ -77,6 +77,7 @@ class CommitReveal(Mechanism):
             assumptions=(
                 "No party can choose its answer after it has seen another's.",
                 "The coordinator does not help a copier: it alone holds what is revealed against the commitments.",
+                "Who has committed may still keep silent once it has seen others' answers; it is then absent, unpaid.",
                 "Parties that share a model or talk to each other before they commit are not kept from agreeing.",
             ),
         )
@@ -87,7 +88,8 @@ class CommitReveal(Mechanism):
         Raises
         ------
         Refused
-            The list of commitments is not whole, not signed by whom it names, or shows another of this party.
+            The list of commitments is malformed, not signed by whom it names, or shows another of this party. Who is
+            missing from it may have been late, or kept out by the coordinator: that cannot be told apart here.
         """
         if phase == "commit":
             _, body = _PLAIN.party_step("answer", None, message, context)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -87,12 +89,14 @@ def party_context(
     totals = {name[len(TOTALS) :]: np.asarray(value) for name, value in payload.items() if name.startswith(TOTALS)}
     held: Mapping[str, Any] = {name: getattr(party.facts, name) for name in party.facts.names()}
     claimed = held if owner.behaviour is None else owner.behaviour.claims(held)
+    end = time.monotonic() + header.deadline_seconds
 
     def predict(queries: NDArray[Any]) -> NDArray[Any]:
         """The model as all the rest of the round sees it, however often it is asked."""
         values = _own_answer(owner, header, queries)
         if owner.behaviour is not None:
-            values = owner.behaviour.answer(_sight(owner, header, queries, values, held))
+            left = max(end - time.monotonic(), 0.0)  # a rule may ask often: all its waiting ends with the round
+            values = owner.behaviour.answer(_sight(owner, header, queries, values, held, left))
             values = check_answer(values, party.outputs, len(queries), len(party.classes), me)
         if stack.noise:
             values = stack.perturb(values, party.outputs, rng())
@@ -133,29 +137,39 @@ def _own_answer(owner: Owner, header: RoundHeader, queries: NDArray[Any]) -> NDA
 
 
 def _sight(
-    owner: Owner, header: RoundHeader, queries: NDArray[Any], values: NDArray[Any], facts: Mapping[str, Any]
+    owner: Owner,
+    header: RoundHeader,
+    queries: NDArray[Any],
+    values: NDArray[Any],
+    facts: Mapping[str, Any],
+    seconds_left: float,
 ) -> Sight:
-    """What a dishonest party may look at; what its behaviour has not declared stays out of its sight."""
+    """What a dishonest party may look at, and not change: it is the model's, the runtime's and other rounds' too."""
     leak, me = owner.leak, owner.party.name
+    own = values.view()
+    own.setflags(write=False)
 
     def peers() -> Mapping[str, NDArray[Any]]:
         if leak is None:
             return {}
-        return leak.answers(header.round_id, but=me, peers=header.names, wait_seconds=LISTEN_SECONDS)
+        patience = min(LISTEN_SECONDS, seconds_left / 2)  # to hear something too late is to be absent
+        return leak.answers(
+            header.round_id, but=me, peers=header.names, wait_seconds=patience, stopped=owner.stopped
+        )  # fmt: skip
 
     return Sight(
-        own=values,
+        own=own,
         outputs=owner.party.outputs,
         queries=queries,
-        facts=facts,
+        facts=MappingProxyType(facts),
         n_classes=owner.party.n_classes,
         party=me,
         peers=peers,
         labels=None if leak is None else lambda: leak.labels(header.round_id),
         rng=generator(header.seed, "behaviour", me),
-        standing=owner.standing,
+        standing=MappingProxyType(owner.standing),
         stopped=owner.stopped,
-        seconds_left=header.deadline_seconds,
+        seconds_left=seconds_left,
     )
 
 

@@ -21,6 +21,7 @@ from fi_workbench.core.errors import (
     FederationError,
     InvalidAnswer,
     InvalidOption,
+    InvalidParty,
     InvalidQuery,
     Refused,
     UnknownName,
@@ -64,11 +65,18 @@ class PartySide:
         Its keys; fresh ones when None.
     policy : Policy, optional
         Whom it answers; anyone when None.
+
+    Raises
+    ------
+    InvalidParty
+        The identity is of another name: peers could seal nothing to it, and its receipts would be another's.
     """
 
     def __init__(self, party: Party, identity: Identity | None = None, policy: Policy | None = None) -> None:
         self.party = party
         self.identity = identity or Identity(party.name)
+        if self.identity.name != party.name:
+            raise InvalidParty(f"Party {party.name!r} is given the keys of {self.identity.name!r}; name both alike.")
         self.policy = policy or Policy()
         self.budget = QueryBudget(self.policy.query_budget)
         self.runtime = PartyRuntime()
@@ -140,10 +148,7 @@ class PartySide:
 
     def _receipt(self, header: RoundHeader, reply: Body) -> bytes:
         """This party's signature of what it released, to which question, in which round."""
-        key = self.identity.public.verify_key.hex()
-        return self.identity.sign(
-            Receipt.statement(header.round_id, header.digest, self.party.name, key, sha256(reply))
-        )
+        return bytes.fromhex(Receipt.sign(self.identity, header.round_id, header.digest, sha256(reply)).signature)
 
     def _is_heard(self, round_id: str, reply: Body) -> None:
         """What leaves in the clear can be read on the way: a leak, where this federation has one, hears it."""

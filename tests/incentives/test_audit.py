@@ -215,6 +215,26 @@ def test_what_cannot_be_audited_is_refused(votes, claims, match):
         audit_claims(votes, claims, 3)
 
 
+@pytest.mark.parametrize("threshold", [np.nan, np.inf, -np.inf])
+def test_a_threshold_that_nothing_can_pass_is_refused(threshold):
+    votes, counts = federation(9)
+    with pytest.raises(InvalidData, match="threshold"):
+        audit_claims(votes, counts, 8, threshold=threshold)
+
+
+def test_liars_in_company_hide_one_another():
+    """The other documented limit: leaving one liar out, the second still teaches that large claims mean little."""
+    alone = together = 0
+    for seed in range(40):
+        votes, counts = federation(seed)
+        alone += 1 in audit_claims(votes, over_claimed(counts, 1), 8).flagged
+        both = audit_claims(votes, over_claimed(over_claimed(counts, 1), 2), 8).flagged
+        together += len({1, 2} & set(both))
+        assert {0, 3, 4}.isdisjoint(both), "no honest party pays for it"
+    assert alone >= 36
+    assert together <= 40, "of 80"
+
+
 def test_the_default_threshold_is_the_documented_one():
     votes, counts = federation(9)
     assert audit_claims(votes, counts, 8).threshold == THRESHOLD == 4.0

@@ -163,6 +163,19 @@ def test_a_narrowed_sight_is_not_widened_again():
         _ = sight().narrowed(frozenset({"own"})).narrowed(frozenset({"own", "peers"})).peers
 
 
+def test_what_is_not_declared_is_not_even_in_it(register):
+    def digs(sight):
+        """Looks behind the guard."""
+        held.update(vars(sight))
+        return sight.confident(np.zeros(sight.n_queries, dtype=int), 1.0)
+
+    held = {}
+    answer = register(digs).answer(sight())
+    assert answer.shape == LOGITS[0].shape
+    assert not held["own"].any()
+    assert (held["peers"], held["labels"], held["facts"]) == (None, None, {})
+
+
 def test_one_that_claims_to_see_something_else_is_not_registered():
     with pytest.raises(ValueError, match="model"):
         behaviour(sees=("model",))
@@ -328,6 +341,6 @@ def test_slow_is_slow_and_can_be_interrupted():
     seen = sight()
     threading.Timer(0.1, seen.stopped.set).start()
     started = time.monotonic()
-    with pytest.raises(Refused, match="given up"):
+    with pytest.raises(Refused, match="while this party was waiting"):
         make_behaviour("slow", seconds=60.0).answer(seen)
     assert time.monotonic() - started < 20

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fi_workbench.core.errors import InsufficientFunds, RoundClosed, UnknownRound
+from fi_workbench.core.errors import InsufficientFunds, LedgerError, RoundClosed, UnknownRound
 from fi_workbench.incentives.ledger.amounts import units
 from fi_workbench.incentives.ledger.book import GENESIS, Book, Hold, Posting, closes, decoded, postings
 
@@ -154,21 +154,33 @@ def listed(connection: sqlite3.Connection) -> tuple[Account, ...]:
 
 
 def entries(connection: sqlite3.Connection, key: str | None, last: int) -> tuple[Entry, ...]:
-    """The last transactions, of one account or all, the newest first."""
+    """The last transactions, of one account or all, the newest first.
+
+    Raises
+    ------
+    LedgerError
+        If one of them is none: somebody wrote into the file.
+    """
     found: list[Entry] = []
     if last <= 0:
         return ()
     for height, data, digest in connection.execute("SELECT height, body, hash FROM journal ORDER BY height DESC"):
         if key is not None and key.encode() not in data:
             continue
-        body = decoded(data)
-        posted = postings(body)
-        if key is None or any(posting.account == key for posting in posted):
-            round_id = body["round"] if body["kind"] == "hold" else closes(body)
-            found.append(Entry(height, body["at"] / 1000, body["kind"], round_id, posted, body, digest.hex()))
+        try:
+            entry = _entry(height, decoded(data), digest)
+        except (LedgerError, KeyError, TypeError, ValueError, IndexError) as error:
+            raise LedgerError(f"Transaction {height} is malformed: verify this ledger to see what is wrong.") from error
+        if key is None or any(posting.account == key for posting in entry.postings):
+            found.append(entry)
         if len(found) == last:
             break
     return tuple(found)
+
+
+def _entry(height: int, body: dict[str, Any], digest: bytes) -> Entry:
+    round_id = body["round"] if body["kind"] == "hold" else closes(body)
+    return Entry(height, body["at"] / 1000, body["kind"], round_id, postings(body), body, digest.hex())
 
 
 def book(connection: sqlite3.Connection) -> Book:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeAlias
+from typing import TextIO, TypeAlias
 
 from fi_workbench.core.errors import LedgerError, NotALedger, UnknownName
 from fi_workbench.incentives.ledger.book import decoded
@@ -29,21 +30,33 @@ def export(connection: sqlite3.Connection, path: Path) -> Path:
     ------
     UnknownName
         For another ending.
+    LedgerError
+        If it cannot be written there.
     """
     if path.suffix not in FORMATS:
         raise UnknownName("ledger format", path.suffix or str(path), FORMATS)
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file)
-        if path.suffix == ".csv":
-            table.writerow(_COLUMNS)
-        for height, body, digest in connection.execute("SELECT height, body, hash FROM journal ORDER BY height"):
-            row = [height, digest.hex(), body.decode()]
-            if path.suffix == ".csv":
-                table.writerow(row)
-            else:
-                file.write(json.dumps(dict(zip(_COLUMNS, row, strict=True)), ensure_ascii=False) + "\n")
-    return temporary.replace(path)
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")  # two may export to one path at once
+    try:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            _write(connection, file, as_table=path.suffix == ".csv")
+        return temporary.replace(path)
+    except OSError as error:
+        raise LedgerError(f"The export cannot be written to {path}: {error}.") from error
+    finally:
+        if temporary.exists():
+            temporary.unlink()
+
+
+def _write(connection: sqlite3.Connection, file: TextIO, as_table: bool) -> None:
+    table = csv.writer(file)
+    if as_table:
+        table.writerow(_COLUMNS)
+    for height, body, digest in connection.execute("SELECT height, body, hash FROM journal ORDER BY height"):
+        row = [height, digest.hex(), body.decode()]
+        if as_table:
+            table.writerow(row)
+        else:
+            file.write(json.dumps(dict(zip(_COLUMNS, row, strict=True)), ensure_ascii=False) + "\n")
 
 
 def rows_of(path: Path) -> Iterator[Row]:
@@ -53,6 +66,8 @@ def rows_of(path: Path) -> Iterator[Row]:
     ------
     NotALedger
         At the first line that is none.
+    LedgerError
+        If the file cannot be read.
     UnknownName
         For another ending.
     """
@@ -70,6 +85,8 @@ def rows_of(path: Path) -> Iterator[Row]:
                     yield int(whole["height"]), whole["transaction"].encode(), bytes.fromhex(whole["hash"])
     except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
         raise NotALedger(f"{path} is no export of a ledger ({type(error).__name__}: {error}).") from error
+    except OSError as error:
+        raise LedgerError(f"The export {path} cannot be read: {error}.") from error
 
 
 def ledger_of(data: bytes) -> str:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from fi_workbench.core.errors import Closed
+from fi_workbench.core.errors import Closed, LedgerError
 from fi_workbench.incentives.ledger import accounts, schema
 from fi_workbench.incentives.ledger.book import ESCROW, chained, closes, encoded, postings
-
-_OUTERMOST = ("BEGIN IMMEDIATE", "COMMIT", ("ROLLBACK",))
-_NESTED = ("SAVEPOINT part", "RELEASE part", ("ROLLBACK TO part", "RELEASE part"))
 
 
 class Journal:
@@ -31,8 +30,10 @@ class Journal:
 
     def __init__(self, path: Path | None, synchronous: str, busy_timeout_seconds: float) -> None:
         self.where = path or "in memory"
+        self._process = os.getpid()
         self._lock = threading.RLock()
         self._closed = False
+        self._parts = itertools.count()
         self._path, self._busy_timeout_seconds = path, busy_timeout_seconds
         self._connection = schema.connect(path, synchronous, busy_timeout_seconds)
 
@@ -47,6 +48,8 @@ class Journal:
         with self._lock:
             if self._closed:
                 raise Closed(f"The ledger {self.where} was closed.")
+            if os.getpid() != self._process:  # both would hold what SQLite takes for one process's locks
+                raise LedgerError(f"The ledger {self.where} was opened before this process was forked; open it anew.")
             with schema.told(self.where):
                 yield self._connection
 
@@ -54,14 +57,19 @@ class Journal:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All of the block or nothing; inside another one, all of this part or nothing."""
         with self.reading() as connection:
-            begin, keep, drop = _NESTED if connection.in_transaction else _OUTERMOST
-            connection.execute(begin)
+            begin, keep, drop = "BEGIN IMMEDIATE", "COMMIT", ["ROLLBACK"]
+            if connection.in_transaction:
+                part = f"part{next(self._parts)}"
+                begin, keep, drop = f"SAVEPOINT {part}", f"RELEASE {part}", [f"ROLLBACK TO {part}", f"RELEASE {part}"]
             try:
+                connection.execute(begin)  # in here: an interrupt behind it must not leave the transaction open
                 yield connection
                 connection.execute(keep)
             except BaseException:
-                for statement in drop if connection.in_transaction else ():
-                    connection.execute(statement)
+                # an interrupt may come before the part is begun, or when it is kept already
+                with suppress(sqlite3.OperationalError):
+                    for statement in drop if connection.in_transaction else ():
+                        connection.execute(statement)
                 raise
 
     @contextmanager

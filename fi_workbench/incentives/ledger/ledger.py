@@ -72,8 +72,6 @@ class Ledger:
             raise LedgerError(f"synchronous is {synchronous!r}; it is 'NORMAL' or 'FULL'.")
         self.path = None if path is None or str(path) == ":memory:" else Path(path)
         self._clock = clock
-        if self.path is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
         self._journal = Journal(self.path, synchronous, busy_timeout_seconds)
         with self._journal.reading() as connection:
             new = schema.is_new(connection)
@@ -185,13 +183,13 @@ class Ledger:
 
     def recover(self, now: float | None = None) -> tuple[str, ...]:
         """Refund every hold that has expired, as after a kill; gives the rounds."""
-        milliseconds = _finite(self._clock() if now is None else now) * 1000
-        expired = []
+        seconds = _finite(self._clock() if now is None else now)
+        if not any(hold.expires_at <= seconds for hold in self.holds()):
+            return ()  # asked before each round: it must not wait for who writes
         with self._journal.transaction():
-            for hold in self.holds():
-                if hold.expires_at * 1000 <= milliseconds:
-                    self.refund(hold.round_id, "expired")
-                    expired.append(hold.round_id)
+            expired = [hold.round_id for hold in self.holds() if hold.expires_at <= seconds]
+            for round_id in expired:
+                self.refund(round_id, "expired")
         return tuple(expired)
 
     def checkpoint(self, identity: Identity) -> Checkpoint:

@@ -56,10 +56,12 @@ def connect(path: Path | None, synchronous: str, busy_timeout_seconds: float) ->
     """
     where = ":memory:" if path is None else path
     try:
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(
             where, timeout=busy_timeout_seconds, isolation_level=None, check_same_thread=False
         )  # fmt: skip
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise LedgerError(f"No ledger can be opened at {where}: {error}.") from error
     try:
         with told(where):
@@ -114,7 +116,8 @@ def told(where: object) -> Iterator[None]:
             raise LedgerBusy(
                 f"Another process is writing to the ledger {where}. Try again; nothing was booked."
             ) from error
-        raise LedgerError(f"The ledger {where} cannot be used: {error}. Nothing was booked.") from error
+        way_out = " Copy it to a folder where you may write." if "readonly" in str(error) else ""
+        raise LedgerError(f"The ledger {where} cannot be used: {error}. Nothing was booked.{way_out}") from error
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # what SQLite quotes of a damaged file may be no text
         raise NotALedger(f"{where} is no ledger that can be read ({error}). It was left as it is.") from error
 

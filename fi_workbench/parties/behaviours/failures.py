@@ -34,7 +34,7 @@ def slow(
     Raises
     ------
     Refused
-        The round was given up while it waited.
+        The deadline came, or the party was stopped or told otherwise, while it waited.
     """
     sight.wait(seconds)
     return sight.own

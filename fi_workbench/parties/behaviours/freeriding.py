@@ -62,14 +62,14 @@ def constant_label(
     label: Annotated[int, Between(0, 10_000), "Index of the class; past the last one, the last."] = 0,
     confidence: Confidence = 1.0,
 ) -> NDArray[Any]:
-    """Names the same class on every query, without asking its model."""
+    """Names the same class on every query, whatever its model says."""
     named = np.full(sight.n_queries, min(label, sight.n_classes - 1))
     return sight.confident(named, confidence)
 
 
 @behaviour(formula=r"p_k = \mathbf{1}_c,\; c \sim U\{1..C\}")
 def random_confident(sight: Sight, *, confidence: Confidence = 1.0) -> NDArray[Any]:
-    """Names a random class on each query and is sure of it, without asking its model."""
+    """Names a random class on each query and is sure of it, whatever its model says."""
     return sight.confident(sight.rng.integers(sight.n_classes, size=sight.n_queries), confidence)
 
 

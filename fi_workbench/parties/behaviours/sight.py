@@ -47,7 +47,7 @@ class Sight:
     standing : mapping of str to float
         What is openly known of how good each peer is, e.g. what it was paid so far; larger is better.
     stopped : Event
-        Set when the round is given up or the party is to behave otherwise: who waits, waits no longer.
+        Set when the party stops or is to behave otherwise: who waits, waits no longer.
     seconds_left : float
         To the round's deadline: who waits longer answers nobody.
     sees : frozenset of {"own", "peers", "labels", "facts"}
@@ -74,9 +74,13 @@ class Sight:
         return object.__getattribute__(self, name)
 
     def narrowed(self, sees: frozenset[str]) -> Sight:
-        """The same for a behaviour that sees no more than ``sees``."""
+        """The same for a behaviour that sees no more than ``sees``: the rest is refused, and is not even in it."""
         held = {name: object.__getattribute__(self, name) for name in self.__dataclass_fields__}
-        return Sight(**(held | {"sees": self.sees & sees}))
+        kept = self.sees & sees
+        own = held["own"]
+        nothing = np.broadcast_to(own.dtype.type(0), own.shape)
+        blank: dict[str, Any] = {"own": nothing, "peers": None, "labels": None, "facts": {}}
+        return Sight(**(held | {name: blank[name] for name in GUARDED - kept} | {"sees": kept}))
 
     @property
     def n_queries(self) -> int:
@@ -132,7 +136,7 @@ class Sight:
         Raises
         ------
         Refused
-            The round was given up, or its deadline came, meanwhile.
+            The party was stopped or told otherwise, or the round's deadline came, meanwhile.
         """
         if self.stopped.wait(min(seconds, self.seconds_left)) or seconds >= self.seconds_left:
             raise Refused("the round was over while this party was waiting.")
