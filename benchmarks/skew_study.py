@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -120,9 +121,21 @@ def row(cell: Cell, rule: str, kind: str, calibrated: bool, scores: Any, labels:
     }  # fmt: skip
 
 
+@cache
+def code_digest() -> str:
+    """Of the code that the rules are: what was measured with other code is measured again."""
+    package = Path(fi.__file__).parent
+    files = [
+        *sorted((package / "aggregation").glob("*.py")),
+        package / "core" / "arrays.py",
+        package / "core" / "crowd.py",
+    ]
+    return sha256([path.read_bytes() for path in files])
+
+
 def rows_of(cell: Cell) -> list[dict[str, Any]]:
     """All rows of one cell, from the cache where the same rules were measured before."""
-    known = sha256([list(fi.rules), list(fi.bounds), [len(fi.rules[name].options) for name in fi.rules], N_AUGMENTED])
+    known = sha256([code_digest(), list(fi.rules), list(fi.bounds), N_AUGMENTED])
     path = cache_folder("study") / f"{cell.name}.json"
     if path.exists() and (held := json.loads(path.read_text()))["rules"] == known:
         return list(held["rows"])

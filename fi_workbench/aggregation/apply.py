@@ -166,11 +166,11 @@ def finish(
     options = checked_options(rule, options)
     if rule.finish is not None:
         gathered, what = (parts, "each party's part") if rule.gathers == "parts" else (sums, "a sum")
-        if gathered is None:
+        if not gathered:
             raise DoesNotFit(f"Rule {rule.name!r} finishes {what}; none was given.")
         scores = rule.finish(gathered, **_taken(rule.finish, options))
         return _checked_scores(rule, scores, None)
-    if rule.combine is None or answers is None:
+    if rule.combine is None or answers is None or len(answers) == 0:
         raise DoesNotFit(f"Rule {rule.name!r} needs {rule.needs!r}: the parties' answers; none were given.")
     per_party: Sequence[Outputs] = [outputs] * len(answers) if isinstance(outputs, str) else outputs
     names = named(len(answers), parties)

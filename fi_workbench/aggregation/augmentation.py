@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import affine_transform
 
-from fi_workbench.aggregation.normalise import COUNT, as_distribution, one, simplex_component
+from fi_workbench.aggregation.normalise import one, simplex_component, weighted_mean
 from fi_workbench.aggregation.rule import Component, LocalView, OnAbsence, Summand, sum_rule
-from fi_workbench.aggregation.voting import mean_probabilities
-from fi_workbench.core.arrays import TINY, Queries, Scores, check_answer, log_softmax, to_logits, to_simplex
+from fi_workbench.aggregation.voting import mean_components, mean_probabilities
+from fi_workbench.core.arrays import TINY, Queries, check_answer, log_softmax, to_logits, to_simplex
 from fi_workbench.core.errors import DoesNotFit, InvalidQuery
 from fi_workbench.core.options import Between, OneOf
 
@@ -78,12 +78,8 @@ def _asked_again(view: LocalView, n_rotations: int, degrees: float, seed: int) -
         yield check_answer(answer, view.outputs, n_queries, n_classes, "The party's model, asked again,")
 
 
-def _mean_components(_n_classes: int, _on_absence: OnAbsence) -> Mapping[str, Component]:
-    return {"probabilities": simplex_component(), "count": COUNT}
-
-
 @sum_rule(
-    components=_mean_components,
+    components=mean_components,
     finish=mean_probabilities,
     asks_again=True,
     formula=r"\frac{1}{K} \sum_k \frac{1}{T} \sum_t p_k(c \mid R_t x)",
@@ -143,13 +139,9 @@ def _instability_components(
     }
 
 
-def _weighted_mean(sums: Mapping[str, NDArray[Any]]) -> Scores:
-    return as_distribution(sums["weighted"] / np.maximum(sums["weight"], TINY)[:, None])
-
-
 @sum_rule(
     components=_instability_components,
-    finish=_weighted_mean,
+    finish=weighted_mean,
     uses="logits",
     asks_again=True,
     formula=r"\sum_k w_k p_k(c) \,/ \sum_k w_k, \quad w_k = e^{\pm\gamma i_k}, \; "

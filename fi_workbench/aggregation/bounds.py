@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fi_workbench.aggregation.rule import described
-from fi_workbench.core.arrays import Answers, Labels, Outputs, Scores, check_answer, check_labels, to_simplex
-from fi_workbench.core.errors import InvalidAnswer
+from fi_workbench.core.arrays import Answers, Labels, Outputs, Scores, check_labels, stacked_answers, to_simplex
 from fi_workbench.core.registry import Registry
 
 Compute: TypeAlias = Callable[[Answers, Labels], Scores]
@@ -135,14 +134,4 @@ def checked_answers(values: Any, outputs: Outputs) -> Answers:
     InvalidAnswer
         Not (party, query, class) with at least one of each, NaN or infinite, or not probabilities as declared.
     """
-    if hasattr(values, "detach"):  # a torch tensor, wherever it lives, without importing torch
-        values = values.detach().cpu().numpy()
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise InvalidAnswer(f"The parties' answers are not one array (party, query, class): {error}") from error
-    if array.ndim != 3 or 0 in array.shape:
-        raise InvalidAnswer(f"Answers have shape {array.shape}; (party, query, class), none of them 0, is needed.")
-    _, n_queries, n_classes = array.shape
-    checked = [check_answer(one, outputs, n_queries, n_classes, f"Party {k}") for k, one in enumerate(array)]
-    return np.stack([to_simplex(one, outputs) for one in checked])
+    return to_simplex(stacked_answers(values, outputs), outputs)

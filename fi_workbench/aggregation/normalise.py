@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -36,11 +37,16 @@ def as_distribution(rows: NDArray[Any]) -> Scores:
     A row whose sum is not positive (all zero, or negative under added noise) is shifted first, so that a row of
     zeros becomes uniform. In any other row what added noise pushed below zero counts as zero.
     """
-    totals = rows.sum(axis=-1, keepdims=True)
-    empty = totals <= TINY
+    empty = rows.sum(axis=-1, keepdims=True) <= 0.0
     if empty.any():
         rows = np.where(empty, rows - rows.min(axis=-1, keepdims=True) + 1.0, rows)
     if (rows < 0.0).any():
         rows = np.maximum(rows, 0.0)
-    totals = rows.sum(axis=-1, keepdims=True)
-    return np.asarray(rows / totals)
+    # however small what is left, it says which class leads: no guard is added
+    return np.asarray(rows / rows.sum(axis=-1, keepdims=True))
+
+
+def weighted_mean(sums: Mapping[str, NDArray[Any]]) -> Scores:
+    """Weighted mean (query, class) from the summed ``weighted`` answers (query, class) and ``weight`` (query,)."""
+    # noise may leave no weight at all; the weighted sum still says which class leads
+    return as_distribution(sums["weighted"] / np.maximum(sums["weight"], TINY)[:, None])

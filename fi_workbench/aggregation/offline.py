@@ -21,8 +21,8 @@ from fi_workbench.aggregation.apply import (
     total,
 )
 from fi_workbench.aggregation.rule import LocalView, OnAbsence, Rule, rules
-from fi_workbench.core.arrays import Answers, Outputs, Scores, check_answer, softmax, to_logits
-from fi_workbench.core.errors import InvalidAnswer, InvalidParty
+from fi_workbench.core.arrays import Answers, Outputs, Scores, softmax, stacked_answers, to_logits
+from fi_workbench.core.errors import InvalidParty
 from fi_workbench.core.options import options_of
 
 
@@ -109,7 +109,7 @@ def aggregate(
     """
     chosen = resolve(rule)
     settings = checked_options(chosen, options)
-    answers = _stacked(logits, outputs)
+    answers = stacked_answers(logits, outputs)
     names = named(len(answers), parties)
     check_outputs(chosen, dict.fromkeys(names, outputs))
     if temperatures is not None:
@@ -128,20 +128,6 @@ def aggregate(
     if chosen.gathers == "parts":
         return finish(chosen, settings, parts=side_by_side(list(parts)))
     return finish(chosen, settings, sums=total(parts))
-
-
-def _stacked(values: Any, outputs: Outputs) -> Answers:
-    """The parties' checked answers, (party, query, class), as a copy of its own."""
-    if hasattr(values, "detach"):  # a torch tensor, wherever it lives, without importing torch
-        values = values.detach().cpu().numpy()
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise InvalidAnswer(f"The parties' answers are not one array (party, query, class): {error}") from error
-    if array.ndim != 3 or 0 in array.shape:
-        raise InvalidAnswer(f"Answers have shape {array.shape}; (party, query, class), none of them 0, is needed.")
-    _, n_queries, n_classes = array.shape
-    return np.stack([check_answer(one, outputs, n_queries, n_classes, f"Party {k}") for k, one in enumerate(array)])
 
 
 def _calibrated(answers: Answers, outputs: Outputs, temperatures: ArrayLike) -> Answers:

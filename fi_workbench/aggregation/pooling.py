@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fi_workbench.aggregation.facts import MAX_DATA_SIZE, data_size_of
-from fi_workbench.aggregation.normalise import COUNT, as_distribution, one, simplex_component
+from fi_workbench.aggregation.normalise import COUNT, as_distribution, one, simplex_component, weighted_mean
 from fi_workbench.aggregation.rule import Component, LocalView, OnAbsence, Summand, sum_rule
-from fi_workbench.core.arrays import TINY, Scores, entropy, softmax
+from fi_workbench.core.arrays import Scores, entropy, softmax
 from fi_workbench.core.options import Between
 
 Bound = Annotated[float, Between(1, 1000, log=True), "Logits of each row, centred, are clipped to this either side."]
@@ -37,22 +37,16 @@ def _entropy_components(n_classes: int, _on_absence: OnAbsence) -> Mapping[str, 
     }
 
 
-def _weighted_mean(sums: Mapping[str, NDArray[Any]]) -> Scores:
-    # noise may leave no weight at all; the weighted sum still says which class leads
-    return as_distribution(sums["weighted"] / np.maximum(sums["weight"], TINY)[:, None])
-
-
 @sum_rule(
     components=_entropy_components,
-    finish=_weighted_mean,
+    finish=weighted_mean,
     formula=r"\sum_k w_k p_k(c) \,/ \sum_k w_k, \quad w_k = e^{-H(p_k)}",
     source="FedSEI, arXiv:2603.02214",
 )
 def entropy_weighted(view: LocalView) -> Summand:
     """The mean of the parties' probabilities, in which a party counts the more on a query the surer it is of it."""
     p = view.probabilities
-    # the guard inside the logarithm and rounding may leave [1/C, 1] by an ulp
-    weight = np.clip(np.exp(-entropy(p)), 1.0 / p.shape[-1], 1.0)
+    weight = np.exp(-entropy(p))
     return {"weighted": weight[:, None] * p, "weight": weight}
 
 
@@ -79,7 +73,8 @@ def mean_logit(view: LocalView, *, bound: Bound = 50.0) -> Summand:
     Each row is centred on its mean over the classes, which the softmax does not see, and clipped, so that one party
     can move the sum only so far. log p serves where a model returns probabilities.
     """
-    centred = view.logits - view.logits.mean(axis=-1, keepdims=True)
+    # in float64, in which the sum of the largest float32 logits is still finite
+    centred = view.logits - view.logits.mean(axis=-1, keepdims=True, dtype=np.float64)
     return {"logits": np.clip(centred, -bound, bound), "count": one(centred)}
 
 
@@ -126,7 +121,7 @@ def _energy_components(_n_classes: int, _on_absence: OnAbsence, *, reach: Reach 
 
 @sum_rule(
     components=_energy_components,
-    finish=_weighted_mean,
+    finish=weighted_mean,
     uses="raw_logits",
     formula=r"\sum_k w_k p_k(c) \,/ \sum_k w_k, \quad w_k = e^{-E_k / T}, \; -E_k = \log \sum_c e^{z_k(c)}",
     source="energy score of Liu et al. 2020, arXiv:2010.03759",

@@ -110,7 +110,5 @@ def _squared_distances(answers: Answers) -> NDArray[np.floating[Any]]:
     points = answers.transpose(1, 0, 2).astype(np.float64)
     gram = np.matmul(points, points.transpose(0, 2, 1))
     squares = np.diagonal(gram, axis1=1, axis2=2)
-    distances = np.maximum(squares[:, :, None] + squares[:, None, :] - 2.0 * gram, 0.0)
-    # rounding leaves a party's distance to itself a little off zero
-    distances[:, np.arange(len(answers)), np.arange(len(answers))] = 0.0
-    return np.asarray(distances)
+    # rounding may leave the distance of equal answers a little off zero, but not below it
+    return np.asarray(np.maximum(squares[:, :, None] + squares[:, None, :] - 2.0 * gram, 0.0))

@@ -38,12 +38,13 @@ def hard_vote(view: LocalView) -> Summand:
     """
     # the softmax is monotonic: the largest logit is the largest probability, without its rounding
     choice = view.values.argmax(axis=-1)
-    votes = np.zeros_like(view.probabilities)
+    votes = np.zeros(view.values.shape)
     np.put_along_axis(votes, choice[:, None], 1.0, axis=-1)
     return {"votes": votes, "count": one(votes)}
 
 
-def _mean_components(_n_classes: int, _on_absence: OnAbsence) -> Mapping[str, Component]:
+def mean_components(_n_classes: int, _on_absence: OnAbsence) -> Mapping[str, Component]:
+    """Declaration of a distribution for each query, and of the count of one."""
     return {"probabilities": simplex_component(), "count": COUNT}
 
 
@@ -53,7 +54,7 @@ def mean_probabilities(sums: Mapping[str, NDArray[Any]]) -> Scores:
 
 
 @sum_rule(
-    components=_mean_components,
+    components=mean_components,
     finish=mean_probabilities,
     formula=r"\frac{1}{K} \sum_k p_k(c)",
     source="Kittler et al. 1998, doi:10.1109/34.667881",

@@ -36,15 +36,20 @@ SIMPLEX_TOLERANCE = 1e-3
 
 def softmax(logits: NDArray[Any]) -> NDArray[np.floating[Any]]:
     """Softmax over the last axis, shifted by the maximum so that it cannot overflow."""
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    powers = np.exp(shifted)
+    powers = np.exp(_shifted(logits))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
 def log_softmax(logits: NDArray[Any]) -> NDArray[np.floating[Any]]:
     """Logarithm of the softmax over the last axis, without underflow."""
-    shifted = logits - logits.max(axis=-1, keepdims=True)
+    shifted = _shifted(logits)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
+
+
+def _shifted(logits: NDArray[Any]) -> NDArray[np.floating[Any]]:
+    """Logits below their row's maximum; -inf where the difference is more than the dtype holds."""
+    with np.errstate(over="ignore"):
+        return np.asarray(logits - logits.max(axis=-1, keepdims=True))
 
 
 def to_simplex(values: NDArray[Any], outputs: Outputs) -> NDArray[np.floating[Any]]:
@@ -103,6 +108,29 @@ def check_answer(values: Any, outputs: Outputs, n_queries: int, n_classes: int, 
                 'if the model returns logits, declare outputs="logits".'
             )
     return array
+
+
+def stacked_answers(values: Any, outputs: Outputs) -> Answers:
+    """The parties' checked answers, (party, query, class), as a copy of its own: from numpy, torch or nested lists.
+
+    Raises
+    ------
+    InvalidAnswer
+        Not (party, query, class) with at least one of each, NaN or infinite, or not probabilities as declared.
+    """
+    try:
+        array = plain_array(values)
+    except ValueError as error:
+        raise InvalidAnswer(f"The parties' answers are not one array (party, query, class): {error}") from error
+    if array.ndim != 3 or 0 in array.shape:
+        raise InvalidAnswer(f"Answers have shape {array.shape}; (party, query, class), none of them 0, is needed.")
+    _, n_queries, n_classes = array.shape
+    return np.stack([check_answer(one, outputs, n_queries, n_classes, f"Party {k}") for k, one in enumerate(array)])
+
+
+def plain_array(values: Any) -> NDArray[Any]:
+    """A numpy array of numbers, of nested lists, or of a torch tensor, wherever it lives, without importing torch."""
+    return np.asarray(values.detach().cpu().numpy() if hasattr(values, "detach") else values)
 
 
 def check_queries(queries: Any, input_shape: tuple[int, ...]) -> Queries:

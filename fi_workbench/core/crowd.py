@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from fi_workbench.core.arrays import TINY, softmax
+from fi_workbench.core.errors import InvalidAnswer
 
 ABSENT = -1
 """The vote of a party that did not answer."""
@@ -65,6 +66,25 @@ class Crowd:
         return np.asarray(np.diagonal(self.confusion, axis1=1, axis2=2).mean(axis=1))
 
 
+def check_votes(votes: NDArray[np.integer[Any]], n_classes: int) -> None:
+    """Nothing, if ``votes`` (party, query) are classes or :data:`ABSENT`.
+
+    Raises
+    ------
+    InvalidAnswer
+        They are no integers, or some are outside the classes.
+    """
+    if votes.ndim != 2 or votes.dtype.kind not in "iu":
+        raise InvalidAnswer(
+            f"Votes have shape {votes.shape} and dtype {votes.dtype}; integers (party, query) are needed."
+        )
+    if votes.size and (votes.min() < ABSENT or votes.max() >= n_classes):
+        raise InvalidAnswer(
+            f"Votes reach from {votes.min()} to {votes.max()}; the classes are 0 to {n_classes - 1}, and {ABSENT} is "
+            "no vote."
+        )
+
+
 def dawid_skene(
     votes: NDArray[np.integer[Any]],
     n_classes: int,
@@ -96,7 +116,13 @@ def dawid_skene(
     -------
     Crowd
         Posterior of these queries; counts of all, those of ``before`` included.
+
+    Raises
+    ------
+    InvalidAnswer
+        As :func:`check_votes`.
     """
+    check_votes(votes, n_classes)
     n_parties, n_queries = votes.shape
     smoothing = 1.0 / n_classes if smoothing is None else smoothing
     # (query, party * class), one entry a vote: with it both steps are one sparse matrix product

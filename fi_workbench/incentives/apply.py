@@ -27,9 +27,10 @@ def estimate(method: ContributionMethod, view: ContributionView, options: Mappin
     NotDisclosed
         The method needs more than ``view`` holds.
     InvalidData
-        The method returned something else than one finite number per party.
+        Nobody answered, or there was no query; or the method returned something else than one finite number per party.
     """
     settings = settled(method, options)
+    check_somebody_answered(view)
     check_labels_fit(method, view.labels is not None, settings)
     return checked(method, method.function(view, **settings), view.n_parties)
 
@@ -63,6 +64,20 @@ def check_labels_fit(method: ContributionMethod, labelled: bool, options: Mappin
         raise DoesNotFit(
             f"Contribution {method.name!r} with value='accuracy' needs true labels; value='auto' does not.",
             ("auto", "agreement", "log_score"),
+        )
+
+
+def check_somebody_answered(view: ContributionView) -> None:
+    """Nothing, if there is a party in the view, and a query.
+
+    Raises
+    ------
+    InvalidData
+        There is not.
+    """
+    if view.n_parties < 1 or view.n_queries < 1:
+        raise InvalidData(
+            f"{view.n_parties} parties answered {view.n_queries} queries: nobody contributed; leave such a round out."
         )
 
 

@@ -209,7 +209,7 @@ def contribution_method(
     """
 
     def register(function: F) -> F:
-        name, title, explanation = _described(function)
+        name, title, explanation = described(function)
         method = ContributionMethod(
             name, title, explanation, formula, source, needs, labels, options_of(function), function, over_queries
         )
@@ -244,7 +244,7 @@ def counting_method(
     """
 
     def register(value: F) -> F:
-        name, title, explanation = _described(value)
+        name, title, explanation = described(value)
         add, read = _with_own_options(accumulate), _with_own_options(value)
 
         def function(view: ContributionView, **options: Any) -> NDArray[np.floating[Any]] | Estimate:
@@ -261,8 +261,14 @@ def counting_method(
     return register
 
 
-def _described(function: Callable[..., Any]) -> tuple[str, str, str]:
-    """Name, title and explanation of a method's function."""
+def described(function: Callable[..., Any]) -> tuple[str, str, str]:
+    """Name, title (from the name) and explanation (the docstring's first paragraph) of a plug-in's function.
+
+    Raises
+    ------
+    ValueError
+        There is no docstring: the workbench shows its first paragraph under the picker.
+    """
     text = inspect.getdoc(function)
     if not text:
         raise ValueError(f"{function.__qualname__} needs a docstring; it is shown under the picker.")

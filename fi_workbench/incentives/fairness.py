@@ -57,7 +57,8 @@ def fairness(merit: ArrayLike, rewards: ArrayLike) -> Fairness:
     merit : array (party,)
         What ought to be rewarded, e.g. each party's accuracy.
     rewards : array (party,)
-        Raw values or shares; as in a payment, negative ones count as 0, and all zero as an equal split.
+        Raw values or shares; as in a payment, negative ones count as 0, in every figure, and all zero as an equal
+        split.
 
     Raises
     ------
@@ -80,7 +81,7 @@ def fairness(merit: ArrayLike, rewards: ArrayLike) -> Fairness:
         raise InvalidData(
             f"merit is of {len(deserved)} parties and rewards of {len(raw)}; give both of the same parties."
         )
-    if (deserved < 0).any() or deserved.sum() == 0:
+    if (deserved < 0).any() or not deserved.any():
         raise InvalidData("merit is negative or zero for all; F_skill needs merit of 0 or more with a positive sum.")
     deserved = shares(deserved)
     equal = _measured(deserved, np.ones(len(deserved)), None)
@@ -92,7 +93,7 @@ def _measured(deserved: NDArray[np.float64], raw: NDArray[np.float64], equal: Fa
     paid = shares(raw)
     l1 = float(np.abs(deserved - paid).sum())
     f_skill = 1.0 - l1 / 2.0
-    spearman, kendall = _rank_correlations(deserved, raw)
+    spearman, kendall = _rank_correlations(deserved, np.maximum(raw, 0.0))
     return Fairness(
         f_skill=f_skill,
         l1=l1,
@@ -123,7 +124,7 @@ def _gini(paid: NDArray[np.float64]) -> float:
 
 def _rank_correlations(first: NDArray[np.float64], second: NDArray[np.float64]) -> tuple[float | None, float | None]:
     """Spearman's rho and Kendall's tau-b, None where either ranking is all ties."""
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
+    if first.min() == first.max() or second.min() == second.max():
         return None, None
     from scipy.stats import kendalltau, rankdata  # noqa: PLC0415 - slow to import, and rewards seldom need it
 

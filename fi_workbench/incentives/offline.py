@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fi_workbench.core.arrays import Answers, Outputs, check_answer, check_labels, to_simplex
-from fi_workbench.core.errors import InvalidAnswer
+from fi_workbench.core.arrays import Outputs, check_answer, check_labels, plain_array, stacked_answers, to_simplex
 from fi_workbench.core.options import check_options, options_of
 from fi_workbench.incentives import payout
 from fi_workbench.incentives.apply import contribute
@@ -129,31 +128,15 @@ def payments(values: ArrayLike, budget: int, rule: str = "proportional", **optio
     >>> payments([2, 1, -1], 1_000_000)
     array([666667, 333333,      0])
     """
-    return payout.payments(payout.payouts[rule], _plain(values), budget, options)
+    return payout.payments(payout.payouts[rule], plain_array(values), budget, options)
 
 
 def _view(logits: ArrayLike, labels: ArrayLike | None, outputs: Outputs, scores: ArrayLike | None) -> ContributionView:
     """What a client would see of a round in the clear, from plain arrays, checked."""
-    answers = _stacked(logits, outputs)
+    answers = to_simplex(stacked_answers(logits, outputs), outputs)
     n_parties, n_queries, n_classes = answers.shape
-    final = None if scores is None else check_answer(_plain(scores), "logits", n_queries, n_classes, "The federation")
-    truth = None if labels is None else check_labels(_plain(labels), n_queries, n_classes)
+    final = None
+    if scores is not None:
+        final = check_answer(plain_array(scores), "logits", n_queries, n_classes, "The federation")
+    truth = None if labels is None else check_labels(plain_array(labels), n_queries, n_classes)
     return ContributionView(n_parties, answers, answers.argmax(axis=-1), final, truth)
-
-
-def _plain(values: Any) -> NDArray[Any]:
-    """A numpy array of what may be a torch tensor, wherever it lives, without importing torch."""
-    return np.asarray(values.detach().cpu().numpy() if hasattr(values, "detach") else values)
-
-
-def _stacked(values: Any, outputs: Outputs) -> Answers:
-    """The parties' answers as probabilities, checked, (party, query, class)."""
-    try:
-        array = _plain(values)
-    except ValueError as error:
-        raise InvalidAnswer(f"The parties' answers are not one array (party, query, class): {error}") from error
-    if array.ndim != 3 or 0 in array.shape:
-        raise InvalidAnswer(f"Answers have shape {array.shape}; (party, query, class), none of them 0, is needed.")
-    _, n_queries, n_classes = array.shape
-    checked = [check_answer(one, outputs, n_queries, n_classes, f"Party {k}") for k, one in enumerate(array)]
-    return np.asarray(to_simplex(np.stack(checked), outputs))

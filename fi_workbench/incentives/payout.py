@@ -7,7 +7,6 @@ the fractions that their floats are, so the payments sum to the budget exactly, 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,6 +19,7 @@ from fi_workbench.core.arrays import softmax as softmax_of
 from fi_workbench.core.errors import InvalidData
 from fi_workbench.core.options import Between, Option, check_options, options_of
 from fi_workbench.core.registry import Registry
+from fi_workbench.incentives.contribution import described
 from fi_workbench.incentives.shares import shares
 
 MICRO = 1_000_000
@@ -64,11 +64,7 @@ def payout_rule(*, formula: str) -> Callable[[F], F]:
     """
 
     def register(function: F) -> F:
-        text = inspect.getdoc(function)
-        if not text:
-            raise ValueError(f"{function.__qualname__} needs a docstring; it is shown under the picker.")
-        name, explanation = function.__name__, " ".join(text.split("\n\n")[0].split())
-        title = name.replace("_", " ").capitalize()
+        name, title, explanation = described(function)
         payouts.add(name, PayoutRule(name, title, explanation, formula, options_of(function), function))
         return function
 

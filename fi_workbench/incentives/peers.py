@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fi_workbench.core.crowd import check_votes
 from fi_workbench.core.errors import InvalidData
 from fi_workbench.incentives.contribution import ContributionView, counting_method
 from fi_workbench.incentives.estimate import Estimate
@@ -40,6 +41,8 @@ def joint_counts(before: NDArray[np.int64] | None, view: ContributionView) -> ND
     ------
     InvalidData
         Other classes than before, or more parties and classes than counts can be kept of.
+    InvalidAnswer
+        Votes outside the classes.
     """
     found = _counted(view.each_vote, view.n_classes)
     if before is None:
@@ -91,13 +94,13 @@ def pairwise_information(counts: NDArray[np.int64]) -> NDArray[np.floating[Any]]
     It is estimated from frequencies, which makes chance look like information: about (C - 1)^2 / 2N nats on N queries,
     so follow it over a stream or use large batches. A bijection of the labels goes unnoticed.
     """
-    joint, answered = _frequencies(counts)
-    if answered.sum() < 3:
+    joint, together = _frequencies(counts)
+    if (answered := _who_answered(together)).sum() < 3:
         return alike(answered)
     apart = joint.sum(axis=3, keepdims=True) * joint.sum(axis=2, keepdims=True)
     there = joint > 0
     ratio = np.divide(joint, apart, out=np.ones_like(joint), where=there)
-    return _mean_over_peers((joint * np.log(ratio)).sum(axis=(2, 3)), counts)
+    return _mean_over_peers((joint * np.log(ratio)).sum(axis=(2, 3)), together)
 
 
 @counting_method(
@@ -112,11 +115,11 @@ def correlated_agreement(counts: NDArray[np.int64]) -> NDArray[np.floating[Any]]
     A pair of labels counts where it is more frequent than if the two voted independently (the score matrix is the sign
     of the correlation), so labels that peers mix up alike are not held against anybody.
     """
-    joint, answered = _frequencies(counts)
-    if answered.sum() < 3:
+    joint, together = _frequencies(counts)
+    if (answered := _who_answered(together)).sum() < 3:
         return alike(answered)
     apart = joint.sum(axis=3, keepdims=True) * joint.sum(axis=2, keepdims=True)
-    return _mean_over_peers(np.maximum(joint - apart, 0.0).sum(axis=(2, 3)), counts)
+    return _mean_over_peers(np.maximum(joint - apart, 0.0).sum(axis=(2, 3)), together)
 
 
 @counting_method(
@@ -130,15 +133,15 @@ def peer_truth_serum(counts: NDArray[np.int64]) -> NDArray[np.floating[Any]] | E
 
     R is taken from the votes of all others, so nobody moves their own price. Voting at random earns 1.
     """
-    joint, answered = _frequencies(counts)
-    if answered.sum() < 3:
+    joint, together = _frequencies(counts)
+    if (answered := _who_answered(together)).sum() < 3:
         return alike(answered)
     own = np.diagonal(np.diagonal(counts, axis1=0, axis2=1), axis1=0, axis2=1).astype(np.float64)  # (party, class)
     others = own.sum(axis=0) - own
     agree = np.diagonal(joint, axis1=2, axis2=3)  # (party, party, class)
     # where the others never voted for a class nobody agrees on it either
     worth = np.divide(others.sum(axis=1, keepdims=True), others, out=np.zeros_like(others), where=others > 0)
-    return _mean_over_peers((agree * worth[:, None]).sum(axis=2), counts)
+    return _mean_over_peers((agree * worth[:, None]).sum(axis=2), together)
 
 
 @counting_method(
@@ -154,26 +157,28 @@ def dmi(halves: Halves) -> Estimate:
     half by either party, as the determinant then is: a note says for how many parties. The determinants are scaled so
     that full agreement on equally frequent classes earns 1.
     """
-    both = (halves.first, halves.second)
-    (first, answered), (second, _) = (_frequencies(half) for half in both)
+    (first, in_first), (second, in_second) = _frequencies(halves.first), _frequencies(halves.second)
+    answered = _who_answered(in_first + in_second)
     if answered.sum() < 3:
         return alike(answered)
     n_classes = first.shape[-1]
     # a row or column of zeros makes a determinant 0 exactly
     values = np.linalg.det(n_classes * first) * np.linalg.det(n_classes * second)
-    own = np.stack([np.einsum("kkaa->ka", half) for half in both])  # (half, party, class)
-    lacking = (own == 0).any(axis=(0, 2))
+    own = np.stack([np.einsum("kkaa->ka", half) for half in (first, second)])  # (half, party, class)
+    lacking = answered & (own == 0).any(axis=(0, 2))
     note = ""
     if lacking.any():
         note = (
-            f"{int(lacking.sum())} of {len(lacking)} parties never reported some class in a half of the queries, which "
-            "makes their value 0 whatever they know."
+            f"{int(lacking.sum())} of {int(answered.sum())} parties never reported some class in a half of the "
+            "queries, which makes their value 0 whatever they know."
         )
-    return Estimate(_mean_over_peers(values, halves.first), note=note)
+    # a pair that met in one half only has no second determinant
+    return Estimate(_mean_over_peers(values, np.minimum(in_first, in_second)), note=note)
 
 
 def _counted(votes: NDArray[np.integer[Any]], n_classes: int) -> NDArray[np.int64]:
     """Joint counts of votes (party, query), some of which may be absent: (party, party, class, class)."""
+    check_votes(votes, n_classes)
     n_parties, n_queries = votes.shape
     if (n_parties * n_classes) ** 2 > MAX_CELLS:
         raise InvalidData(
@@ -189,13 +194,18 @@ def _counted(votes: NDArray[np.integer[Any]], n_classes: int) -> NDArray[np.int6
     return counts.reshape(n_parties, n_classes, n_parties, n_classes).transpose(0, 2, 1, 3)
 
 
-def _frequencies(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Joint frequencies, 0 for pairs that never answered the same query, and who answered at all."""
-    totals = counts.sum(axis=(2, 3))
-    return counts / np.maximum(totals, 1)[:, :, None, None], np.diagonal(totals) > 0
+def _frequencies(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Joint frequencies, and of how many queries that both answered, (party, party): 0 for pairs that never met."""
+    together = counts.sum(axis=(2, 3))
+    return counts / np.maximum(together, 1)[:, :, None, None], together
 
 
-def _mean_over_peers(pairs: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Mean of ``pairs`` (party, peer) over the peers with whom there are joint counts, (party,)."""
-    peers = counts.any(axis=(2, 3)) & ~np.eye(len(counts), dtype=np.bool_)
+def _who_answered(together: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which parties answered any query, (party,)."""
+    return np.diagonal(together) > 0
+
+
+def _mean_over_peers(pairs: NDArray[np.float64], together: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Mean of ``pairs`` (party, peer) over the peers with whom a party answered the same queries, (party,)."""
+    peers = (together > 0) & ~np.eye(len(pairs), dtype=np.bool_)
     return np.asarray(np.where(peers, pairs, 0.0).sum(axis=1) / np.maximum(peers.sum(axis=1), 1))

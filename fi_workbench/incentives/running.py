@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fi_workbench.core.errors import InvalidData
 from fi_workbench.core.randomness import derive_seed
-from fi_workbench.incentives.apply import check_labels_fit, checked, settled
+from fi_workbench.incentives.apply import check_labels_fit, check_somebody_answered, checked, settled
 from fi_workbench.incentives.contribution import ContributionMethod, ContributionView
 from fi_workbench.incentives.estimate import Estimate
 
@@ -95,6 +95,7 @@ class Running:
             As :func:`~fi_workbench.incentives.estimate`; and for positions that are not different ones of the cohort,
             or classes other than those of the rounds before.
         """
+        check_somebody_answered(view)
         method, there = self.method, self._rows(view, rows)
         check_labels_fit(method, view.labels is not None, self.options)
         if method.accumulate is None:

@@ -60,3 +60,14 @@ def test_the_one_who_knows_is_silenced():
     others = np.tile([0.9, 0.05, 0.05], (4, 1, 1))
     answers = np.concatenate([others, [[[0.001, 0.001, 0.998]]]])
     assert consensus_weights(answers, 5.0)[4, 0] < 0.01
+
+
+def test_where_those_near_the_mean_never_move_all_have_an_even_say():
+    # the first two never move, and so have no spectral weight; the third moves, and is far from the mean of the last
+    steady = np.tile([0.98, 0.01, 0.01], (2, 4, 1))
+    moving = np.array([[0.34, 0.33, 0.33], [0.5, 0.3, 0.2], [0.6, 0.2, 0.2], [0.0, 0.0, 1.0]])[None]
+    answers = np.concatenate([steady, steady[:1], moving])
+    np.testing.assert_allclose(spectral_weights(answers), [0, 0, 0, 1], atol=1e-12)
+    scores = aggregate(answers, "hybrid_consensus", outputs="probabilities", beta=50.0)
+    np.testing.assert_allclose(scores[3], answers[:, 3].mean(axis=0))
+    np.testing.assert_allclose(scores[:3], answers[3, :3], atol=1e-6)

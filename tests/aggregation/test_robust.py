@@ -71,6 +71,13 @@ def test_krum_takes_the_mean_of_a_tie_and_the_median_where_parties_are_too_few()
         np.testing.assert_allclose(of("krum", pair, n_byzantine=n_byzantine), of("median", pair))
 
 
+def test_krum_finds_ties_that_rounding_would_break():
+    # the same three numbers in turn: every two answers are equally far apart, but their sums round differently
+    for rotated in ([0.7, 0.2, 0.1], [0.63, 0.29, 0.08], [0.55, 0.34, 0.11]):
+        answers = np.array([np.roll(rotated, shift) for shift in range(3)])[:, None]
+        np.testing.assert_allclose(of("krum", answers, n_byzantine=0), [[1 / 3] * 3])
+
+
 @pytest.mark.parametrize("rule", ROBUST)
 def test_two_liars_of_seven_do_not_turn_the_answer(rule):
     honest = scaled(np.array([0.7, 0.2, 0.1]) + RNG.uniform(0, 0.05, (5, 20, 3)))
@@ -79,6 +86,13 @@ def test_two_liars_of_seven_do_not_turn_the_answer(rule):
     scores = of(rule, np.concatenate([honest, liars]), **given)
     assert np.abs(scores - honest.mean(axis=0)).max() < 0.12
     assert np.abs(of("soft_vote", np.concatenate([honest, liars])) - honest.mean(axis=0)).max() > 0.2
+
+
+def test_a_median_says_who_leads_however_little_is_left_of_it():
+    # three parties, each sure of another class: of each class the middle value is next to nothing
+    logits = np.array([[[90.0, 20.0, 0.0]], [[0.0, 30.0, 90.0]], [[0.0, 90.0, 10.0]]])
+    assert aggregate(logits, "median").argmax() == 1
+    np.testing.assert_allclose(aggregate(logits, "median"), [[0, 1, 0]], atol=1e-6)
 
 
 def test_a_class_that_no_median_knows_leaves_an_even_answer():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fi_workbench.aggregation.apply import components_of, enrolment_part, finish, local_part, total
+from fi_workbench.aggregation.competence import log_sensitivity
 from fi_workbench.aggregation.offline import aggregate
 from fi_workbench.aggregation.rule import LocalView, rules
 from fi_workbench.core.errors import DoesNotFit, InvalidParty
@@ -21,6 +22,12 @@ def of(name, answers=P, **given):
 def test_hard_vote_counts_votes_and_ties_go_to_the_lowest_index():
     np.testing.assert_allclose(of("hard_vote"), [[1 / 3, 2 / 3, 0], [1 / 3, 1 / 3, 1 / 3]])
     assert of("hard_vote").argmax(1).tolist() == [1, 0]
+
+
+def test_hard_vote_sees_what_the_softmax_rounds_away():
+    near = np.array([[[0.0, 1e-9, -1.0]]], dtype=np.float32)
+    assert aggregate(near, "soft_vote").argmax() == 0  # exp(-1e-9) is 1 in float32
+    assert aggregate(near, "hard_vote").argmax() == 1
 
 
 def test_soft_vote_is_the_mean():
@@ -49,6 +56,14 @@ def test_mean_logit_is_bounded():
     shout = np.array([[[0.0, 0.0, 1e4]], [[2.0, 0, 0]], [[2.0, 0, 0]]])
     assert aggregate(shout, "mean_logit").argmax() == 2
     assert aggregate(shout, "mean_logit", bound=1.0).argmax() == 0
+
+
+def test_mean_logit_bounds_what_stands_out_not_where_the_row_stands():
+    row = np.array([[[100.0, 103.0, 101.0]]])
+    powers = np.exp(row[0])
+    np.testing.assert_allclose(aggregate(row, "mean_logit", bound=5.0), powers / powers.sum())
+    largest = np.array([[[1.0, 0.6, 0.6]]], np.float32) * (np.finfo(np.float32).max / 2)  # whose sum is no float32
+    np.testing.assert_allclose(aggregate(largest, "mean_logit")[0, 0], 1.0)
 
 
 def test_size_weighted_by_the_formula():
@@ -148,9 +163,22 @@ def test_sensitivity_of_logarithms_is_attained_by_two_halves(n_classes):
     assert np.sqrt((moved**2).sum()) == pytest.approx(component.l2)
 
 
+@pytest.mark.parametrize("power", [1, 2])
+def test_sensitivity_of_logarithms_of_very_many_classes(power):
+    # a and b classes of 1/a and 1/b: the best split, by trying
+    n_classes = 10**6
+    a = np.unique(np.geomspace(1, n_classes, 20_000).astype(int))
+    per_split = a * (12 - np.log(a).clip(max=12)) ** power
+    best = max(per_split[a <= n_classes - one].max() + each for one, each in zip(a[:-1], per_split[:-1], strict=True))
+    assert log_sensitivity(n_classes, power) == pytest.approx(best ** (1 / power), rel=1e-3)
+    assert log_sensitivity(n_classes, power) >= best ** (1 / power) * (1 - 1e-12)
+
+
 def test_claims_are_bounded():
     with pytest.raises(InvalidParty, match="at most 10000000 may be claimed"):
         of("class_competence", class_counts=COUNTS * 10**6)
+    with pytest.raises(InvalidParty, match="claim 12000000 samples"):  # of all classes together
+        of("class_competence", class_counts=np.full((3, 3), 4 * 10**6))
 
 
 def test_competence_without_enrolment_is_refused():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fi_workbench.aggregation.offline import aggregate
+from fi_workbench.core.crowd import dawid_skene
 
 RNG = np.random.default_rng(11)
 
@@ -48,6 +49,19 @@ def test_one_em_step_by_the_formula():
     )
     expected = joint / joint.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(aggregate(votes, "dawid_skene", outputs="probabilities", max_iterations=1), expected)
+
+
+def test_rates_known_before_are_the_first_guess_and_counts_add_up():
+    votes, truth = crowd_of([0.9, 0.8, 0.6], n_queries=300, n_classes=3)
+    before = dawid_skene(votes.argmax(axis=-1), 3)
+    labels = RNG.integers(0, 3, (3, 5))
+    guess = dawid_skene(labels, 3, before=before, max_iterations=0).posterior
+    joint = before.prior * np.prod([before.confusion[k][:, labels[k]].T for k in range(3)], axis=0)
+    np.testing.assert_allclose(guess, joint / joint.sum(axis=1, keepdims=True))
+    after = dawid_skene(labels, 3, before=before)
+    np.testing.assert_allclose(after.class_counts, before.class_counts + after.posterior.sum(axis=0))
+    np.testing.assert_allclose(after.counts.sum(axis=(1, 2)), 305)
+    assert (before.posterior.argmax(axis=1) == truth).mean() > 0.85
 
 
 def test_dawid_skene_reads_a_party_that_always_confuses_two_classes():

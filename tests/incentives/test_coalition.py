@@ -61,6 +61,19 @@ def test_many_parties_do_not_overflow(rng, n_parties):
     assert EnsembleGame(certain, np.array([1, 0])).values_without()[0] == 0.5
 
 
+def test_many_parties_do_not_blur_small_leads():
+    p = np.full((65, 1, 2), 0.5)
+    p[0] += [[-4e-8, 4e-8]]
+    assert EnsembleGame(p, np.array([1])).values_without()[0] == 1.0
+
+
+def test_a_tie_for_the_label_of_all_does_not_depend_on_the_parties_order():
+    # 0.1 + 0.2 + 0.3 is more than 0.3 + 0.2 + 0.1 in floats
+    p = np.array([[[one, two, *[(1 - one - two) / 4] * 4]] for one, two in ((0.1, 0.3), (0.2, 0.2), (0.3, 0.1))])
+    np.testing.assert_allclose(LogScoreGame(p).on_target[:, 0], [0.1, 0.2, 0.3])
+    np.testing.assert_allclose(LogScoreGame(p[::-1]).on_target[:, 0], [0.3, 0.2, 0.1])
+
+
 def plain_log_score(p, labels, members):
     if not members:
         return 0.0

@@ -27,6 +27,21 @@ def test_rewards_count_as_they_would_be_paid():
     assert fairness([1, 3], [-1, 5]).l1 == pytest.approx(0.5)
 
 
+def test_ranks_are_of_what_is_paid():
+    # whoever would have to pay in gets nothing, as the other does
+    owed = fairness([1, 2, 3], [-3, -1, 4])
+    assert owed.spearman == pytest.approx(spearmanr([1, 2, 3], [0, 0, 4]).statistic)
+    assert owed.kendall == pytest.approx(kendalltau([1, 2, 3], [0, 0, 4]).statistic)
+    # nothing above zero is paid as an equal split, which ranks nobody
+    assert fairness([1, 2, 3], [-3, -2, -1]).spearman is None
+
+
+def test_huge_merit_and_rewards():
+    assert fairness([1e308, 1e308, 1e307], [-1e308, 1e308, 1e308]).f_skill == pytest.approx(
+        1 - (10 / 21 + 1 / 42 + 19 / 42) / 2
+    )
+
+
 @pytest.mark.parametrize(("merit", "rewards"), [([1, 1, 1], [1, 2, 3]), ([1, 2, 3], [1, 1, 1]), ([1], [2])])
 def test_rank_correlation_is_undefined_without_differences(merit, rewards):
     assert fairness(merit, rewards).spearman is None

@@ -70,6 +70,18 @@ def test_no_unit_is_lost_where_floats_would_lose_it():
     assert sum(payments([1 / 3] * 7, 10**15).tolist()) == 10**15
 
 
+def test_shares_are_split_as_the_fractions_that_they_are():
+    values, budget = [1.0, np.pi, np.e], 10**18
+    weights = [Fraction(part) for part in shares(values).tolist()]
+    exact = [budget * weight / sum(weights) for weight in weights]
+    assert all(abs(one - part) < 1 for one, part in zip(payments(values, budget).tolist(), exact, strict=True))
+
+
+def test_shares_of_the_largest_and_smallest_numbers():
+    np.testing.assert_allclose(shares([1.5e308, 1.5e308, -1.5e308]), [0.5, 0.5, 0.0])
+    np.testing.assert_allclose(shares([5e-324, 1.5e-323]), [0.25, 0.75])
+
+
 def test_rules_by_hand():
     values = [6.0, 3.0, 1.0, -1.0]
     assert payments(values, 1000).tolist() == [600, 300, 100, 0]

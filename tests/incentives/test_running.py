@@ -157,6 +157,29 @@ def test_sampled_rounds_draw_anew_and_their_errors_shrink(rng):
     assert np.abs(found.values - one.values).max() > 1e-6
 
 
+def test_errors_of_who_missed_rounds_shrink_with_the_values(rng):
+    p, labels = stream(rng, n_queries=80)
+    method, options = contribution_methods["proper_score"], {"share": 0.5}
+    one = Running.begin(method, options, 4).add(view_of(p, labels))
+    two = one.add(view_of(p[:3], labels), [0, 1, 2])
+    assert two.estimate().values[3] == pytest.approx(one.estimate().values[3] / 2)
+    assert two.estimate().standard_errors[3] == pytest.approx(one.estimate().standard_errors[3] / 2)
+
+
+def test_one_round_that_cannot_tell_its_error_leaves_it_open_and_notes_are_kept(rng):
+    p, labels = stream(rng, n_queries=40)
+    method = contribution_methods["shapley"]
+    running = Running.begin(method, {"exact_up_to": 1, "budget": 100}, 4)
+    sampled = running.add(view_of(p, labels), known=Estimate(np.ones(4), np.full(4, 0.1), 8, exact=False, note="Few."))
+    assert sampled.estimate().standard_errors.tolist() == [0.1] * 4
+    blind = sampled.add(view_of(p, labels), known=Estimate(np.ones(4), None, 4, exact=False))
+    assert blind.estimate().standard_errors is None
+    again = blind.add(view_of(p, labels), known=Estimate(np.ones(4), np.full(4, 0.1), 8, exact=False))
+    assert again.estimate().standard_errors is None
+    assert again.estimate().note == "Few."
+    assert again.estimate().n_evaluations == 20
+
+
 def test_rounds_with_and_without_labels_are_remarked_on(rng):
     p, labels = stream(rng)
     running = Running.begin(contribution_methods["shapley"], {}, 4).add(view_of(p, labels))

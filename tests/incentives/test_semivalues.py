@@ -40,6 +40,13 @@ def test_sampled_values_lie_within_their_standard_errors(known, sample, budget, 
         assert found.values.sum() == pytest.approx(np.sum(expected))
 
 
+def test_the_standard_error_of_two_samples_is_half_their_difference():
+    first, both = (sampled_banzhaf(airport([1, 2, 4]).game, budget, seed=2) for budget in (2, 4))
+    second = 2 * both.values - first.values
+    assert (first.values != second).any()
+    np.testing.assert_allclose(both.standard_errors, np.abs(first.values - second) / 2)
+
+
 def test_standard_errors_are_of_the_right_size():
     game = airport([1.0, 3.0, 2.0, 3.0]).game
     for sample, price in ((sampled_shapley, 8), (sampled_banzhaf, 2), (sampled_interactions, 14)):

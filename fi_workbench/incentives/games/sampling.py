@@ -24,6 +24,9 @@ from fi_workbench.incentives.games.game import Game
 FIRST = 16
 """Units drawn before standard errors are believed."""
 
+MAX_AT_ONCE = 1 << 16
+"""Coalitions of one call of the game, which bounds memory."""
+
 
 @dataclass(frozen=True, eq=False)
 class Sampled:
@@ -147,10 +150,6 @@ def _drawn(
         if precision > 0 and n >= FIRST and (squares <= precision**2 * n * (n - 1)).all():
             break
     return Sampled(mean, _standard_errors(squares, n), n * price)
-
-
-MAX_AT_ONCE = 1 << 16
-"""Coalitions of one call of the game, which bounds memory."""
 
 
 def _standard_errors(squares: NDArray[Any], n: int) -> NDArray[np.float64] | None:
