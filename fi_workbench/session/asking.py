@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fi_workbench.aggregation.abstention import answered
 from fi_workbench.core.arrays import Scores
 from fi_workbench.core.digest import sha256
 from fi_workbench.core.errors import NoAnswer
@@ -147,7 +149,7 @@ def _record(
         cost=replace(_both(enrolment.cost, log.cost), stage_seconds={**stages, **log.cost.stage_seconds, **after}),
         digest=_digest(plain, number, asked.query_digest, names, absent, release, scores, answers),
         query_digest=asked.query_digest,
-        answered=None if scores is None else scores.max(axis=1) >= settings.abstain_below,
+        answered=None if scores is None else answered(scores, settings.abstain_below or -math.inf),
         contribution_errors=credit.errors,
         payments=earned(settings, credit.values, names, _payable(asked, outcome)),
         behaviours={name: one.name for name, one in set_to.items() if one is not None},

@@ -194,6 +194,11 @@ class TestCalibration:
             make(calibration="plat")
 
 
+def log_mean(answers):
+    """The mean of the logarithms, as somebody's own rule may have it."""
+    return np.log(answers).mean(axis=0)
+
+
 class TestAbstention:
     def test_below_the_threshold_it_does_not_know(self, make):
         asked, labels = queries(100), np.random.default_rng(0).integers(0, 3, 100)
@@ -209,6 +214,15 @@ class TestAbstention:
         record = make().ask(queries(), np.zeros(6, dtype=int))
         assert record.coverage == 1.0
         assert record.selective_accuracy == record.accuracy
+
+    def test_a_rule_whose_scores_are_no_distribution_answers_at_zero(self, make):
+        fi.aggregation_rule()(log_mean)
+        try:
+            record = make(rule="log_mean").ask(queries())
+            assert (record.scores < 0).any()
+            assert record.coverage == 1.0
+        finally:
+            fi.rules.remove("log_mean")
 
     def test_at_one_it_hardly_ever_does(self, make):
         record = make(abstain_below=1.0).ask(queries(), np.zeros(6, dtype=int))
