@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from fi_workbench.widgets.running.cohort import Cohort
 from fi_workbench.widgets.running.driver import Driver
+from fi_workbench.widgets.running.fitting import Fitting
 from fi_workbench.widgets.running.jobs import Jobs
 from fi_workbench.widgets.running.party_log import PartyLog
 from fi_workbench.widgets.running.state import WorkbenchState
@@ -26,6 +27,8 @@ class Desk:
         Changes the parties.
     party_log : PartyLog
         Passes on what the parties of this kernel log.
+    fitting : Fitting
+        Fits the rules that must be learned.
     """
 
     state: WorkbenchState
@@ -33,6 +36,7 @@ class Desk:
     jobs: Jobs
     cohort: Cohort
     party_log: PartyLog
+    fitting: Fitting
 
     @classmethod
     def new(cls, *, simulation: bool = True) -> Desk:
@@ -40,7 +44,7 @@ class Desk:
         state = WorkbenchState(simulation=simulation)
         driver, jobs, party_log = Driver(state), Jobs(state), PartyLog(state)
         party_log.listen()
-        return cls(state, driver, jobs, Cohort(state, driver, jobs), party_log)
+        return cls(state, driver, jobs, Cohort(state, driver, jobs), party_log, Fitting(state, driver, jobs))
 
     def close(self) -> None:
         """Stop all that is under way; returns at once."""

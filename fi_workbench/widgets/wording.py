@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from collections.abc import Sequence
 
 from fi_workbench.core.disclosure import Disclosure, Need
@@ -22,7 +23,15 @@ _SEEN: dict[Need, str] = {
 }
 
 
-_PERSONS = ("Shapley",)
+_SPELLED = {
+    **dict.fromkeys(("dawid skene", "dawid_skene"), "Dawid-Skene"),
+    **{name.lower(): name for name in ("Shapley", "Banzhaf", "Krum", "JS", "TTA", "DMI")},
+}
+"""Names of persons and abbreviations, which keep their capitals wherever they stand."""
+
+_SPELLED_BADLY = re.compile(rf"\b({'|'.join(_SPELLED)})\b", re.IGNORECASE)
+
+_JOINED = re.compile(r"\b(commit(?= reveal)|two(?= way)|over(?= claimed)) (\w+)", re.IGNORECASE)
 
 _ABSENT: dict[AbsenceKind, str] = {
     "late": "is late",
@@ -53,23 +62,33 @@ def spelled(number: int) -> str:
     return _NUMBERS[number] if number < len(_NUMBERS) else str(number)
 
 
+def spell(text: str) -> str:
+    """A text with the capitals and hyphens of names.
+
+    >>> spell("first under js consensus, then again under Dawid skene")
+    'first under JS consensus, then again under Dawid-Skene'
+    >>> spell("Commit reveal"), spell("two way prior corrected")
+    ('Commit-reveal', 'two-way prior corrected')
+    """
+    return _JOINED.sub(r"\1-\2", _SPELLED_BADLY.sub(lambda found: _SPELLED[found[0].lower()], text))
+
+
 def title(name: str) -> str:
     """A registered name as it is said.
 
-    >>> title("soft_vote")
-    'Soft vote'
+    >>> title("soft_vote"), title("tta_soft")
+    ('Soft vote', 'TTA soft')
     """
-    return name.replace("_", " ").capitalize()
+    return spell(name.replace("_", " ").capitalize())
 
 
 def in_sentence(name: str) -> str:
     """A registered name inside a sentence; a person's name keeps its capital.
 
-    >>> in_sentence("leave_one_out"), in_sentence("shapley")
-    ('leave one out', 'Shapley')
+    >>> in_sentence("leave_one_out"), in_sentence("shapley"), in_sentence("dawid_skene_skill")
+    ('leave one out', 'Shapley', 'Dawid-Skene skill')
     """
-    words = title(name)
-    return words if words in _PERSONS else words.lower()
+    return spell(name.replace("_", " ").lower())
 
 
 def listed(words: Sequence[str], most: int = 6) -> str:
@@ -118,13 +137,15 @@ def sentence(federation: Federation, n_members: int) -> str:
         who = f"{spelled(n_asked).capitalize()} of {spelled(n_members)} parties {verb}"
     if settings.calibration == "temperature":
         who += ", each calibrated by its temperature"
-    noise = "".join(f", with {title(member.name).lower()}" for member in settings.mechanism.noise)
+    if settings.mechanism.carrier.name != "plain":
+        who += f", under {in_sentence(settings.mechanism.carrier.name)}"
+    noise = "".join(f", with {in_sentence(member.name)}" for member in settings.mechanism.noise)
     return f"{who}; {_answers(settings)}; {visible(federation.disclosure)}{noise}{_pays(settings)}."
 
 
 def _answers(settings: Settings) -> str:
     """The rule, and from which confidence on it answers."""
-    rule, below = settings.the_rule.title.lower(), settings.abstain_below
+    rule, below = in_sentence(settings.rule), settings.abstain_below
     return f"{rule}, which answers only when at least {per_cent(below)} sure" if below > 0 else rule
 
 

@@ -10,11 +10,11 @@ import ipywidgets
 from fi_workbench.session.federation import Federation
 from fi_workbench.widgets.cells import replace_earlier
 from fi_workbench.widgets.desk import Desk
-from fi_workbench.widgets.pages.agreement import AgreementPage
-from fi_workbench.widgets.pages.compare import ComparePage
+from fi_workbench.widgets.pages.agreement.page import AgreementPage
+from fi_workbench.widgets.pages.compare.page import ComparePage
 from fi_workbench.widgets.pages.cost import CostPage
 from fi_workbench.widgets.pages.export import ExportPage
-from fi_workbench.widgets.pages.gaming import GamingPage
+from fi_workbench.widgets.pages.gaming.page import GamingPage
 from fi_workbench.widgets.pages.live import LivePage
 from fi_workbench.widgets.pages.log import LogPage
 from fi_workbench.widgets.pages.queries import QueriesPage

@@ -42,6 +42,10 @@ def test_rules_are_added_compared_and_a_threshold_is_used(page, workbench, scree
     workbench.locator(".fi-compare-go").click()
     expect(workbench.locator(".fi-compare-how")).to_contain_text("They agree on", timeout=20_000)
 
+    expect(workbench.locator(".fi-compare-verdict")).to_have_text(
+        re.compile(r"Best: .*, [\d.]+ %\. Worst: .* class \d: ")
+    )
+
     dots = workbench.locator(".fi-accuracy-dots")
     expect(dots.locator("[data-testid=fi-row]")).to_have_count(3)
     expect(dots.locator("[data-testid=fi-bound]")).to_have_count(2)
@@ -82,3 +86,24 @@ def test_rules_are_added_compared_and_a_threshold_is_used(page, workbench, scree
         workbench.locator(".fi-save-button", has_text="Save every label").click()
     assert saved.value.suggested_filename == "comparison.csv"
     assert workbench.evaluate("node => node.scrollWidth <= node.clientWidth")
+
+
+def test_a_rule_is_learned_at_a_press(page, workbench, screenshot):
+    workbench.locator(".fi-rule select").first.select_option(label="Stacked")
+    line = workbench.locator("[data-testid=fi-status-line]")
+    expect(line).to_have_attribute("data-status", "refused")
+    height = line.bounding_box()["height"]
+    workbench.locator(".fi-notice .fi-way", has_text="Fit it on").click()
+    task = line.locator(".fi-task")
+    expect(task).to_contain_text("Fitting stacked")
+    assert line.bounding_box()["height"] == height  # nothing jumps, and nothing lies over the tabs
+    below, tabs = task.bounding_box(), workbench.locator(".lm-TabBar").bounding_box()
+    assert below["y"] + below["height"] <= tabs["y"]
+    screenshot("fitting", workbench)
+    expect(line.get_by_test_id("fi-sentence")).to_contain_text("stacked", timeout=60_000)
+    expect(workbench.locator(".fi-fit-said")).to_contain_text("is flattering")
+    screenshot("fitted", workbench)
+    workbench.locator(".fi-compare-all").click()
+    workbench.locator(".fi-compare-go").click()
+    expect(workbench.locator(".fi-compare-how")).to_contain_text("which flatters it", timeout=30_000)
+    expect(workbench.locator(".fi-accuracy-dots [data-rule=Stacked]")).to_have_count(1)

@@ -14,8 +14,8 @@ import numpy as np
 import fi_workbench as fi
 from fi_workbench.widgets import panels
 from fi_workbench.widgets.desk import Desk
-from fi_workbench.widgets.pages.agreement import AgreementPage
-from fi_workbench.widgets.pages.gaming import GamingPage
+from fi_workbench.widgets.pages.agreement.page import AgreementPage
+from fi_workbench.widgets.pages.gaming.page import GamingPage
 from fi_workbench.widgets.pages.tabs import Tabs
 from fi_workbench.widgets.views import KeyCatcher
 

@@ -12,9 +12,9 @@ from fi_workbench.incentives.contribution import ContributionView
 from fi_workbench.incentives.games.interaction import interactions_of
 from fi_workbench.session.agreement import RunningAgreement
 from fi_workbench.widgets.desk import Desk
-from fi_workbench.widgets.pages.agreeing import MOST_QUERIES, Counting
-from fi_workbench.widgets.pages.agreement import AgreementPage
-from fi_workbench.widgets.pages.redundancy import sentences, verdict
+from fi_workbench.widgets.pages.agreement.counting import MOST_QUERIES, Counting
+from fi_workbench.widgets.pages.agreement.page import AgreementPage
+from fi_workbench.widgets.pages.agreement.redundancy import sentences, verdict
 from fi_workbench.widgets.views import front_end, heat_scale
 from fi_workbench.widgets.views.heat_map import HeatMap
 from fi_workbench.widgets.views.traits import CannotDraw

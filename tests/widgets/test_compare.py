@@ -11,7 +11,7 @@ import pytest
 import fi_workbench as fi
 from fi_workbench.aggregation import rules
 from fi_workbench.session.comparison import Side
-from fi_workbench.widgets.pages.comparing import FEWEST, mark
+from fi_workbench.widgets.pages.compare.rule_list import FEWEST, mark
 from fi_workbench.widgets.views import rule_palette
 from fi_workbench.widgets.views.front_end import STATIC
 from tests.widgets.conftest import CLASSES, eventually, toy_party
@@ -55,8 +55,12 @@ def test_two_rules_on_the_same_answers(workbench, page):
     assert page.dots.kinds == ("rule", "rule", "bound", "oracle")
     assert page.dots.colours == (*((0, 1) if place else (1, 0)), None, None)
     assert page.classes.columns == CLASSES
-    shares = np.frombuffer(page.classes.values, "<f4").reshape(4, 3)
-    np.testing.assert_allclose(shares, comparison.per_class()[1], rtol=1e-6)
+    shares = np.frombuffer(page.classes.values, "<f4").reshape(8, 3)
+    np.testing.assert_allclose(shares[:4], comparison.per_class()[1], rtol=1e-6)
+    assert page.classes.rows[4:] == tuple(f"{name} alone" for name in "ABCD")
+    right = comparison.record.answers.argmax(axis=2) == comparison.truth
+    for c in range(3):
+        np.testing.assert_allclose(shares[4:, c], right[:, comparison.truth == c].mean(axis=1), rtol=1e-6)
     assert page.selective.curves.names == page.dots.names
     assert len(page.queries.rows) == len(comparison.differ) > 0
     assert page.queries.title == f"Where they differ: {len(comparison.differ)} of 60 queries"

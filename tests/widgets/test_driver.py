@@ -366,3 +366,7 @@ def test_coverage_over_the_window(desk):
     frame = desk.state.frame
     assert 0 < frame.coverage < 1
     assert frame.selective_accuracy > frame.lines[0, -1]  # surer answers are right more often
+    desk.state.choose(abstain_below=0.0)
+    desk.driver.run(1)
+    assert eventually(lambda: desk.state.status == "paused" and desk.state.frame.round == 7)
+    assert desk.state.frame.coverage == 1.0  # only rounds under the threshold in force count

@@ -14,9 +14,9 @@ from fi_workbench.core.progress import Progress
 from fi_workbench.parties.behaviours import behaviours
 from fi_workbench.session.gaming import gaming_matrix, gaming_matrix_of
 from fi_workbench.widgets.desk import Desk
-from fi_workbench.widgets.pages import gamed
-from fi_workbench.widgets.pages import gaming as gaming_page
-from fi_workbench.widgets.pages.gaming import GamingPage
+from fi_workbench.widgets.pages.gaming import maps
+from fi_workbench.widgets.pages.gaming import page as gaming_page
+from fi_workbench.widgets.pages.gaming.page import GamingPage
 from tests.widgets.conftest import eventually, toy_party
 
 WAYS = ("copy_peer", "constant_label", "abstain", "over_claimed_counts")
@@ -57,7 +57,7 @@ def swept(desk, page):
 
 class TestShades:
     def test_shade_tells_gain_from_loss_and_ends_at_ten(self, result):
-        drawn = gamed.gain_map(result, 0)
+        drawn = maps.gain_map(result, 0)
         gain = result.gain[0]
         assert (np.sign(drawn.shades) == -np.sign(np.where(gain > 0, np.log(np.maximum(gain, 1e-9)), -1))).all()
         assert np.abs(drawn.shades).max() <= 1
@@ -68,16 +68,16 @@ class TestShades:
 
     def test_cost_scale_holds_every_value_of_both_protections(self, result):
         for protection in (0, 1):
-            drawn = gamed.cost_map(result, protection)
+            drawn = maps.cost_map(result, protection)
             np.testing.assert_allclose(drawn.values, result.cost[protection] / 100)
             assert np.abs(drawn.shades).max() <= 1
-            assert drawn.legend == gamed.cost_map(result, 0).legend
+            assert drawn.legend == maps.cost_map(result, 0).legend
         most = float(drawn.legend[0][1].split()[0])
         assert most >= np.abs(result.cost).max()
 
     def test_infinite_gain_is_the_strongest_shade_and_none_stays_none(self, result):
         changed = vars(result) | {"honest_share": np.zeros(2)}
-        drawn = gamed.gain_map(type(result)(**changed), 0)
+        drawn = maps.gain_map(type(result)(**changed), 0)
         assert np.isinf(drawn.values[0]).all()
         assert (drawn.shades[0] == -1).all()
         assert np.isnan(drawn.shades[WAYS.index("abstain")]).all()
@@ -85,7 +85,7 @@ class TestShades:
 
 class TestSentences:
     def cell(self, result, way, method, measure="gain"):
-        drawn = (gamed.gain_map if measure == "gain" else gamed.cost_map)(result, 0)
+        drawn = (maps.gain_map if measure == "gain" else maps.cost_map)(result, 0)
         methods = REWARDS if measure == "gain" else RULES
         return drawn.sentences[WAYS.index(way) * 2 + methods.index(method)]
 
@@ -114,9 +114,19 @@ class TestSentences:
         assert f"{abs(before - after):.1f} point" in said
 
     def test_what_commit_reveal_changes(self, result):
-        said = gamed.changed(result)
+        said = maps.changed(result)
         assert said.startswith("Commit-reveal changes what one behaviour brings or costs, most of all: copying")
         assert f"by {result.gain[0, 0].max():.1f} without it, by 1.0 with it" in said
+
+    def test_what_was_not_computed_both_ways_counts_for_nothing(self, result):
+        share, accuracy = result.share.copy(), result.accuracy.copy()
+        share[1], accuracy[1] = np.nan, np.nan
+        share[1, 0] = result.share[1, 0]
+        said = maps.changed(type(result)(**(vars(result) | {"share": share, "accuracy": accuracy})))
+        assert said.startswith("Commit-reveal changes what one behaviour brings or costs")
+        assert "nan" not in said
+        share[1] = np.nan
+        assert maps.changed(type(result)(**(vars(result) | {"share": share, "accuracy": accuracy}))) == ""
 
     def test_infinity_and_nothing(self, result):
         poor = type(result)(**(vars(result) | {"honest_share": np.zeros(2)}))
@@ -136,18 +146,19 @@ class TestSentences:
             on_progress=once, cancelled=stop,
         )  # fmt: skip
         assert not cut.complete
-        assert gamed.gain_map(cut, 0).sentences[-1].endswith("not computed.")
-        assert gamed.cost_map(cut, 0).sentences[-1].endswith("not computed.")
-        assert gamed.summary_rows(cut, 0)[-1][1:5] == (None, None, None, None)
+        assert maps.changed(cut) == ""  # nothing was computed both ways
+        assert maps.gain_map(cut, 0).sentences[-1].endswith("not computed.")
+        assert maps.cost_map(cut, 0).sentences[-1].endswith("not computed.")
+        assert maps.summary_rows(cut, 0)[-1][1:5] == (None, None, None, None)
 
     def test_every_behaviour_begins_a_sentence(self):
         for name in behaviours:
-            assert gamed.doing(name)[0].isupper()
-        assert set(gamed._DOING) <= set(behaviours)
+            assert maps.doing(name)[0].isupper()
+        assert set(maps._DOING) <= set(behaviours)
 
 
 def test_tidy_table_holds_every_cell(result):
-    table = gamed.tidy(result)
+    table = maps.tidy(result)
     assert len(table) == result.gain.size + result.cost.size
     one = table.query("protection == 'plain' and behaviour == 'copy_peer' and method == 'correlated_agreement'")
     assert one["value"].item() == result.gain[0, 0, 1]

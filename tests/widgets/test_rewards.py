@@ -12,9 +12,8 @@ from fi_workbench.core.records import Cost, RoundRecord
 from fi_workbench.incentives.ledger import Ledger
 from fi_workbench.incentives.payout import MICRO, split
 from fi_workbench.widgets.desk import Desk
-from fi_workbench.widgets.panels.payout_picker import budget_of
 from fi_workbench.widgets.running.earning import POINTS, Earnings
-from fi_workbench.widgets.running.funding import deposit
+from fi_workbench.widgets.running.funding import amount_of, deposit
 from fi_workbench.widgets.running.members import Member
 from fi_workbench.widgets.views.pay_bars import PayBars
 from fi_workbench.widgets.views.traits import CannotDraw
@@ -132,13 +131,20 @@ class TestPayBars:
 
 @pytest.mark.parametrize(("text", "micro"), [("0", 0), (" 0.00 ", 0), ("1", MICRO), ("2.500001", 2_500_001)])
 def test_a_budget_is_read_exactly(text, micro):
-    assert budget_of(text) == micro
+    assert amount_of(text) == micro
+
+
+def test_a_range_is_said_in_units():
+    with pytest.raises(InvalidAmount, match=r"from 0.000005 to 9007199254.740992 units, not 0.000004"):
+        amount_of("0.000004", least=5)
+    with pytest.raises(InvalidAmount, match=r"from 0 to .* units, not -1"):
+        amount_of("-1")
 
 
 @pytest.mark.parametrize("text", ["", ".", "a lot", "-1", "0.0000001", "1e400", "nan", "0.0.0"])
 def test_what_is_no_budget_is_refused(text):
     with pytest.raises(InvalidAmount):
-        budget_of(text)
+        amount_of(text)
 
 
 @pytest.fixture
@@ -284,6 +290,7 @@ def test_running_out_of_money_keeps_what_was_asked_and_offers_a_deposit(with_led
     assert with_ledger._header.line.status == "spent"
     assert eventually(lambda: state.frame.round == 2)
     assert "pays 2 units, and 1 are in the ledger" in state.notice.text
+    assert eventually(lambda: with_ledger._header._ways.children)  # the notice is drawn in the rounds' thread
     with_ledger._header._ways.children[0].click()
     assert state.status == "paused"
     assert state.notice is None

@@ -12,6 +12,9 @@ from fi_workbench.widgets.running.members import Member
 from fi_workbench.widgets.views import ClassCounts, ContributionBars, GainBars, SeriesLines
 from fi_workbench.widgets.wording import condition, in_sentence, per_cent
 
+_NO_ROUNDS = "No rounds yet: ask a batch or press Run."
+_NO_LABELS = "No labelled round yet: accuracy needs true labels."
+
 
 class LivePage(Page):
     """Contribution, accuracy over rounds, gain by joining, class counts, who sees what."""
@@ -81,7 +84,11 @@ class LivePage(Page):
         self._show_coverage(frame)
         best = f"best party, {frame.best}" if frame.best else "best party"
         self.lines.update(
-            round=frame.round, names=["consensus", best, "oracle"], points=frame.lines, first_round=frame.first_round
+            round=frame.round,
+            names=["consensus", best, "oracle"],
+            points=frame.lines,
+            first_round=frame.first_round,
+            empty_text=_NO_LABELS if frame.round else _NO_ROUNDS,
         )
         gains = [frame.gains.get(one.name) for one in parties]
         own = self._own_numbers()

@@ -12,7 +12,7 @@ from fi_workbench.widgets.panels.parts import column
 from fi_workbench.widgets.running.choosing import mechanisms_that_show, way_to_show
 from fi_workbench.widgets.running.frames import Frame
 from fi_workbench.widgets.views import View
-from fi_workbench.widgets.wording import listed, seen, title
+from fi_workbench.widgets.wording import in_sentence, listed, seen
 
 
 class Page:
@@ -62,10 +62,8 @@ class Page:
         refusal = way_out = ""
         if not satisfies(carrier.offers, need):
             would = mechanisms_that_show(need)
-            which = (
-                f"{listed([title(name).lower() for name in would])} would." if would else "none of those here would."
-            )
-            refusal = f"It needs {seen(need)}; {title(carrier.name).lower()} shows {seen(carrier.offers)}, {which}"
+            which = f"{listed([in_sentence(name) for name in would])} would." if would else "none of those here would."
+            refusal = f"It needs {seen(need)}; {in_sentence(carrier.name)} shows {seen(carrier.offers)}, {which}"
             way = way_to_show(federation, self._state.chosen, need)
             way_out = way.label if way else ""
         if (view.refusal, view.way_out) != (refusal, way_out):

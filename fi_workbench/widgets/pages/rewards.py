@@ -19,7 +19,7 @@ from fi_workbench.widgets.running.earning import Account, Earned
 from fi_workbench.widgets.running.frames import Frame
 from fi_workbench.widgets.views import SeriesLines, TableView
 from fi_workbench.widgets.views.pay_bars import PayBars
-from fi_workbench.widgets.wording import condition, escaped, in_sentence, per_cent, title
+from fi_workbench.widgets.wording import condition, escaped, in_sentence, per_cent
 
 SLOW_SECONDS = 0.5
 """While the stream runs, figures that cost more than a sum are looked at this often."""
@@ -222,7 +222,7 @@ class RewardsPage(Page):
             colours=[numbers.get(name) for name in names],
         )
         sampled = "" if found.exact else " It was sampled."
-        note = f"By {title(method.name)}, over all rounds that this federation valued so, here and elsewhere."
+        note = f"By {in_sentence(method.name)}, over all rounds that this federation valued so, here and elsewhere."
         self._credit_note.value = escaped(f"{note}{sampled} {found.note}".strip())
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from fi_workbench.core.options import Option
 from fi_workbench.parties.behaviours import behaviours
 from fi_workbench.widgets.desk import Desk
-from fi_workbench.widgets.panels.method_picker import MethodPicker
+from fi_workbench.widgets.panels.method_picker import MethodPicker, Shown
 from fi_workbench.widgets.panels.parts import Quietly, column, hint, named, shown
 from fi_workbench.widgets.running.members import Member
 
@@ -19,16 +17,6 @@ _LEAKS = {
     "wire": "It reads the peers' answers off the wire: a leak that commit-reveal closes.",
     "labels": "It knows the true labels, and reads the peers' answers off the wire.",
 }
-
-
-@dataclass(frozen=True)
-class _Shown:
-    """A behaviour as the picker shows it."""
-
-    explanation: str
-    formula: str = ""
-    source: str = ""
-    options: tuple[Option, ...] = ()
 
 
 class BehaviourPicker:
@@ -85,8 +73,8 @@ def _names() -> tuple[str, ...]:
     return (HONEST, *behaviours)
 
 
-def _look_up(name: str) -> _Shown:
+def _look_up(name: str) -> Shown:
     if name == HONEST:
-        return _Shown("It answers as its own model does.")
+        return Shown("It answers as its own model does.")
     found = behaviours[name]
-    return _Shown(f"{found.explanation} {_LEAKS[found.leak]}", found.formula, found.source, found.options)
+    return Shown(f"{found.explanation} {_LEAKS[found.leak]}", found.formula, found.source, found.options)

@@ -10,7 +10,7 @@ from fi_workbench.widgets.desk import Desk
 from fi_workbench.widgets.panels.method_picker import MethodPicker
 from fi_workbench.widgets.panels.parts import section
 from fi_workbench.widgets.panels.payout_picker import PayoutPicker
-from fi_workbench.widgets.wording import title
+from fi_workbench.widgets.wording import in_sentence, title
 
 
 class ContributionPicker:
@@ -53,5 +53,5 @@ class ContributionPicker:
             method = federation.settings.method(len(federation.parties))
             remark = f"{title(method.name)} is the richest that can be computed here."
         elif federation is not None and federation.settings.contribution != chosen.contribution:
-            remark = f"Not in force: {title(federation.settings.contribution).lower()} still counts."
+            remark = f"Not in force: {in_sentence(federation.settings.contribution)} still counts."
         self.picker.show(chosen.contribution, chosen.contribution_options, self._names(), remark)

@@ -6,12 +6,14 @@ import functools
 
 import ipywidgets
 
+from fi_workbench.aggregation.combiner import KINDS
 from fi_workbench.widgets.desk import Desk
+from fi_workbench.widgets.panels.fit_control import FIT
 from fi_workbench.widgets.panels.parts import button, column, named, row, shown
 from fi_workbench.widgets.running.funding import deposit
 from fi_workbench.widgets.running.state import Notice, Way
 from fi_workbench.widgets.views import StatusLine
-from fi_workbench.widgets.wording import escaped, sentence
+from fi_workbench.widgets.wording import escaped, sentence, spell
 
 _LABEL = {"info": "Note.", "warning": "Warning.", "error": "Error.", "refused": "Does not fit."}
 _HELP = {False: "Choose this instead", True: "Puts money into the client's account in the ledger"}
@@ -26,7 +28,7 @@ class Header:
     """
 
     def __init__(self, desk: Desk) -> None:
-        self._state = desk.state
+        self._desk, self._state = desk, desk.state
         self.line = StatusLine()
         self._text = named(ipywidgets.HTML(), "fi-notice-text")
         self._ways = row(css="fi-notice-ways")
@@ -45,7 +47,7 @@ class Header:
             "sentence": self._sentence(),
             "round": frame.round if frame else 0,
             "rate": frame.rounds_per_second if frame and running else None,
-            "task": task.text if task else "",
+            "task": spell(task.text) if task else "",
             "progress": task.share if task else None,
         }
         if any(getattr(self.line, name) != value for name, value in values.items()):
@@ -68,12 +70,22 @@ class Header:
         self._notice.add_class(f"fi-notice-{notice.level}")
         self._text.value = f"<b>{_LABEL[notice.level]}</b> {escaped(notice.text)}"
         self._ways.children = (
+            *self._fit(notice),
             *(
                 button(way.label, _HELP[bool(way.deposit_micro)], "fi-way", functools.partial(self._go, way))
                 for way in notice.ways
             ),
             *(() if notice.level == "refused" else (self._dismiss(),)),
         )
+
+    def _fit(self, notice: Notice) -> tuple[ipywidgets.Button, ...]:
+        """The way out for a rule that must be learned first."""
+        chosen, fitting = self._state.chosen, self._desk.fitting
+        learned = chosen.rule in KINDS and not chosen.rule_options.get("combiner")
+        if notice.level != "refused" or not learned or not fitting.n_queries:
+            return ()
+        label = f"Fit it on {fitting.n_queries} queries"
+        return (button(label, FIT, "fi-way", functools.partial(fitting.fit, chosen.rule)),)
 
     def _dismiss(self) -> ipywidgets.Button:
         return button("Dismiss", "Hide this message; the log keeps it", "fi-dismiss", self._hide)

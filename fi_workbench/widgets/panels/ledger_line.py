@@ -6,10 +6,10 @@ import ipywidgets
 
 from fi_workbench.core.errors import FederationError
 from fi_workbench.incentives.ledger import Ledger
-from fi_workbench.incentives.ledger.amounts import parse_units, units
+from fi_workbench.incentives.ledger.amounts import units
 from fi_workbench.widgets.desk import Desk
 from fi_workbench.widgets.panels.parts import button, column, hint, named, row, shown
-from fi_workbench.widgets.running.funding import deposit
+from fi_workbench.widgets.running.funding import amount_of, deposit
 from fi_workbench.widgets.wording import escaped
 
 LOOK_BACK = 32
@@ -60,7 +60,7 @@ class LedgerLine:
 
     def _deposit(self) -> None:
         try:
-            micro = parse_units(self.amount.value)
+            micro = amount_of(self.amount.value, least=1)
         except FederationError as error:
             self._wrong.value = escaped(error)
             shown(self._wrong, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import ipywidgets
@@ -31,6 +32,16 @@ class Method(Protocol):
     @property
     def options(self) -> tuple[Option, ...]:
         """From which the controls are drawn."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Anything else that can be picked, as the picker shows it; fields as in :class:`Method`."""
+
+    explanation: str
+    formula: str = ""
+    source: str = ""
+    options: tuple[Option, ...] = ()
 
 
 class MethodPicker:

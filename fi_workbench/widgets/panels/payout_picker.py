@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import ipywidgets
 
 from fi_workbench.core.errors import FederationError
-from fi_workbench.core.options import Option
-from fi_workbench.incentives.ledger.amounts import parse_units
 from fi_workbench.incentives.payout import payouts
 from fi_workbench.widgets.desk import Desk
-from fi_workbench.widgets.panels.method_picker import MethodPicker
+from fi_workbench.widgets.panels.method_picker import MethodPicker, Shown
 from fi_workbench.widgets.panels.parts import Quietly, changed, column, hint, named, shown
-from fi_workbench.widgets.wording import brief_units, escaped
-
-
-@dataclass(frozen=True)
-class _Shown:
-    """A payout as the picker shows it."""
-
-    explanation: str
-    formula: str
-    options: tuple[Option, ...]
-    source: str = ""
+from fi_workbench.widgets.running.funding import amount_of
+from fi_workbench.widgets.wording import brief_units, escaped, in_sentence
 
 
 class PayoutPicker:
@@ -65,7 +52,7 @@ class PayoutPicker:
 
     def _spend(self, text: str) -> None:
         try:
-            micro = budget_of(text)
+            micro = amount_of(text)
         except FederationError as error:
             self._wrong.value = escaped(error)
             shown(self._wrong, True)
@@ -77,30 +64,13 @@ class PayoutPicker:
         chosen, federation = self._state.chosen, self._state.federation
         remark = ""
         if federation is not None and federation.settings.payout != chosen.payout:
-            remark = f"Not in force: {payouts[federation.settings.payout].title.lower()} still pays."
+            remark = f"Not in force: {in_sentence(federation.settings.payout)} still pays."
         self.picker.show(chosen.payout, chosen.payout_options, tuple(payouts), remark)
         with self._quietly:
             self.budget.value = brief_units(chosen.budget_micro)
         shown(self._wrong, False)
 
 
-def budget_of(text: str) -> int:
-    """Micro-units of a budget as people write it, in units; 0 is one too.
-
-    Raises
-    ------
-    InvalidAmount
-        It is no amount, or has more than six decimals.
-
-    >>> budget_of("0.000001"), budget_of("2.5"), budget_of("0.00")
-    (1, 2500000, 0)
-    """
-    written = text.strip()
-    return (
-        0 if written and not written.strip("0.") and written.count(".") <= 1 and written != "." else parse_units(text)
-    )
-
-
-def _look_up(name: str) -> _Shown:
+def _look_up(name: str) -> Shown:
     rule = payouts[name]
-    return _Shown(rule.explanation, rule.formula, rule.options)
+    return Shown(rule.explanation, rule.formula, options=rule.options)

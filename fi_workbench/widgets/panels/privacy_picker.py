@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from dataclasses import dataclass
 
 import ipywidgets
 
@@ -12,7 +11,7 @@ from fi_workbench.core.disclosure import ROLES, Disclosure, Item, Role
 from fi_workbench.core.options import Between, OneOf, Option
 from fi_workbench.privacy.mechanism import Mechanism, mechanisms
 from fi_workbench.widgets.desk import Desk
-from fi_workbench.widgets.panels.method_picker import MethodPicker
+from fi_workbench.widgets.panels.method_picker import MethodPicker, Shown
 from fi_workbench.widgets.panels.parts import Quietly, changed, hint, named, section
 from fi_workbench.widgets.running.choosing import carriers
 from fi_workbench.widgets.views import DisclosureMatrix
@@ -33,16 +32,6 @@ _ITEMS: dict[Item, str] = {
     "class_counts": "class counts",
     "model": "model",
 }
-
-
-@dataclass(frozen=True)
-class _Shown:
-    """A mechanism as the picker shows it."""
-
-    explanation: str
-    formula: str
-    source: str
-    options: tuple[Option, ...]
 
 
 class PrivacyPicker:
@@ -79,9 +68,9 @@ class PrivacyPicker:
     def _names(self) -> tuple[str, ...]:
         return tuple(name for name, _ in carriers())
 
-    def _mechanism(self, name: str) -> _Shown:
+    def _mechanism(self, name: str) -> Shown:
         kind = mechanisms[name]
-        return _Shown(kind.explanation, kind.formula, kind.source, options_of_mechanism(kind))
+        return Shown(kind.explanation, kind.formula, kind.source, options_of_mechanism(kind))
 
     def _show(self) -> None:
         state = self._state

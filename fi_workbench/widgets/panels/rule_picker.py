@@ -6,9 +6,10 @@ import ipywidgets
 
 from fi_workbench.aggregation import rules
 from fi_workbench.widgets.desk import Desk
+from fi_workbench.widgets.panels.fit_control import FitControl
 from fi_workbench.widgets.panels.method_picker import MethodPicker
 from fi_workbench.widgets.panels.parts import Quietly, changed, column, named, section, set_options
-from fi_workbench.widgets.wording import per_cent
+from fi_workbench.widgets.wording import in_sentence, per_cent
 
 SURE = (*(step / 20 for step in range(20)), 0.99)
 """Confidences to choose from; 0 is always."""
@@ -23,12 +24,12 @@ class RulePicker:
     """
 
     def __init__(self, desk: Desk) -> None:
-        self._state, self._quietly = desk.state, Quietly()
+        self._state, self._fitting, self._quietly = desk.state, desk.fitting, Quietly()
         self.picker = MethodPicker(
             "rule",
             tuple(rules),
             rules.__getitem__,
-            lambda name: desk.state.choose(rule=name),
+            self._pick,
             lambda options: desk.state.choose(rule_options=options),
             "How the parties' answers become one; takes effect from the next round on",
         )
@@ -49,11 +50,16 @@ class RulePicker:
             "fi-option", "fi-abstain",
         )  # fmt: skip
         answering = column(self.calibrate, self.sure, css="fi-options")
-        self.box = section("Rule", self.picker.box, answering, css="fi-rule-section")
+        self.fit = FitControl(desk)
+        self.box = section("Rule", self.picker.box, self.fit.box, answering, css="fi-rule-section")
         changed(self.calibrate, self._quietly, self._calibrate)
         changed(self.sure, self._quietly, lambda value: desk.state.choose(abstain_below=value))
         self._state.observe(lambda _change: self._show(), ["chosen", "federation", "revision"])
         self._show()
+
+    def _pick(self, name: str) -> None:
+        options = self._fitting.options(name)
+        self._state.choose(rule=name, **({"rule_options": options} if options else {}))
 
     def _calibrate(self, wished: bool) -> None:
         self._state.choose(calibration="temperature" if wished else "none")
@@ -62,7 +68,7 @@ class RulePicker:
         chosen, federation = self._state.chosen, self._state.federation
         remark = ""
         if federation is not None and federation.settings.rule != chosen.rule:
-            remark = f"Not in force: {federation.settings.the_rule.title.lower()} still answers."
+            remark = f"Not in force: {in_sentence(federation.settings.rule)} still answers."
         self.picker.show(chosen.rule, chosen.rule_options, tuple(rules), remark)
         with self._quietly:
             self.calibrate.value = chosen.calibration == "temperature"

@@ -34,9 +34,15 @@ class Batches:
         self._place += size
         return Question(self._queries[rows], None if self._labels is None else self._labels[rows])
 
-    def first(self, size: int) -> Question:
-        """The first ``size`` queries of the first pass; the stream does not move."""
-        rows = generator(self._seed, "workbench", 0).permutation(len(self._queries))[:size]
+    @property
+    def n_labelled(self) -> int:
+        """Queries in a pass whose true label is known."""
+        return 0 if self._labels is None else len(self._labels)
+
+    def sample(self, size: int, *, last: bool = False) -> Question:
+        """The first ``size`` queries of the first pass, or the last; the stream does not move."""
+        order = generator(self._seed, "workbench", 0).permutation(len(self._queries))
+        rows = order[max(len(order) - size, 0) :] if last else order[:size]
         return Question(self._queries[rows], None if self._labels is None else self._labels[rows])
 
     def _begin_pass(self) -> None:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
+from fi_workbench.aggregation import aggregate
+from fi_workbench.aggregation.combiner import KINDS
 from fi_workbench.core.disclosure import Need, satisfies
 from fi_workbench.core.errors import DoesNotFit, FederationError
 from fi_workbench.privacy.mechanism import Mechanism, mechanisms
 from fi_workbench.session.federation import Federation
-from fi_workbench.widgets.running.state import METHODS, Choice, Notice, Way
+from fi_workbench.widgets.running.state import METHODS, Choice, Notice, Way, WorkbenchState
 from fi_workbench.widgets.wording import amount, in_sentence, per_cent, title
 
 MOST_WAYS = 3
+
+_LIST = " What fits:"
+"""From here on, the error lists what fits by name."""
 
 
 def in_force(federation: Federation, choice: Choice) -> Federation:
@@ -26,12 +33,60 @@ def in_force(federation: Federation, choice: Choice) -> Federation:
     now = Choice.of(federation)
     if choice == now:
         return federation
+    check_fitted(federation, choice.rule, choice.rule_options)
     changes: dict[str, Any] = {
         name: getattr(choice, name) for name in Choice.__dataclass_fields__ if not name.startswith("mechanism")
     }
     if (choice.mechanism, choice.mechanism_options) != (now.mechanism, now.mechanism_options):
         changes |= {"mechanism": choice.mechanism, "mechanism_options": choice.mechanism_options}
     return federation.with_(**changes)
+
+
+def bring_into_force(state: WorkbenchState, choice: Choice, *, begun: bool) -> None:
+    """Bring what the pickers show into force, or say why not and keep the former settings.
+
+    Parameters
+    ----------
+    state : WorkbenchState
+    choice : Choice
+    begun : bool
+        Whether a round was asked already.
+    """
+    if (federation := state.federation) is None:
+        return
+    try:
+        changed = in_force(federation, choice)
+    except FederationError as error:
+        state.notice = refusal(federation, choice, error)
+        if state.status != "running":
+            state.status = "refused"
+        state.tell(f"Refused: {error}", "warning")
+        return
+    halted = state.status in ("refused", "spent")
+    if state.notice is not None and (state.notice.level == "refused" or halted):
+        state.notice = None
+    if halted:
+        state.status = "paused" if begun else "ready"
+    if changed is not federation:
+        state.tell(difference(Choice.of(federation), choice))
+        state.federation = changed
+
+
+def check_fitted(federation: Federation, rule: str, options: Mapping[str, Any]) -> None:
+    """Refuse a learned rule before a round fails.
+
+    Raises
+    ------
+    DoesNotFit
+        It was never fitted, or with other parties or classes.
+    """
+    if rule not in KINDS:
+        return
+    if not options.get("combiner"):
+        raise DoesNotFit(f"{title(rule)} must be learned from labelled queries first: press Fit beneath the rule.")
+    parties, n_classes = [party.name for party in federation.parties], len(federation.classes)
+    blank = np.full((len(parties), 1, n_classes), 1.0 / n_classes)
+    aggregate(blank, rule, outputs="probabilities", parties=parties, **options)
 
 
 def refusal(federation: Federation, choice: Choice, error: FederationError) -> Notice:
@@ -46,8 +101,11 @@ def refusal(federation: Federation, choice: Choice, error: FederationError) -> N
         except FederationError:
             continue
         ways.append(way)
-    kept = f"{title(now.rule)} under {title(now.mechanism).lower()} stays in force."
-    return Notice("refused", f"{error} {kept}", (*ways, Way("Back to what is in force", now)))
+    kept = f"{title(now.rule)} under {in_sentence(now.mechanism)} stays in force."
+    said = str(error)
+    if isinstance(error, DoesNotFit) and len(error.fits) > MOST_WAYS:  # as buttons, not as a list of names
+        said = f"{said.split(_LIST, maxsplit=1)[0]} {len(error.fits)} others fit."
+    return Notice("refused", f"{said} {kept}", (*ways, Way("Back to what is in force", now)))
 
 
 def way_to_show(federation: Federation, choice: Choice, need: Need) -> Way | None:
@@ -59,7 +117,7 @@ def way_to_show(federation: Federation, choice: Choice, need: Need) -> Way | Non
         except FederationError:
             continue
         if _shows(kind, need) and changed is not federation:
-            return Way(f"Use {title(name).lower()}", wished)
+            return Way(f"Use {in_sentence(name)}", wished)
     return None
 
 
@@ -85,11 +143,11 @@ def _ways(choice: Choice, now: Choice, error: FederationError) -> Iterator[Way]:
     if choice.contribution not in (now.contribution, "auto") or choice.mechanism != now.mechanism:
         yield Way("Choose the contribution by what is shown", choice.with_(contribution="auto"))
     for name in fits:
-        yield Way(f"Use {title(name).lower()} instead", choice.with_(rule=name))
-        yield Way(f"Use {title(name).lower()} instead", choice.with_(contribution=name))
+        yield Way(f"Use {in_sentence(name)} instead", choice.with_(rule=name))
+        yield Way(f"Use {in_sentence(name)} instead", choice.with_(contribution=name))
     for name, _ in carriers():
         if name != choice.mechanism:
-            yield Way(f"Use {title(name).lower()} as mechanism", choice.with_(mechanism=name))
+            yield Way(f"Use {in_sentence(name)} as mechanism", choice.with_(mechanism=name))
 
 
 def difference(before: Choice, after: Choice) -> str:

@@ -21,7 +21,7 @@ from fi_workbench.session.federation import Federation
 from fi_workbench.widgets.running.absences import Absences, nothing_to_ask
 from fi_workbench.widgets.running.batches import Batches
 from fi_workbench.widgets.running.behaving import Behaving
-from fi_workbench.widgets.running.choosing import difference, in_force, refusal
+from fi_workbench.widgets.running.choosing import bring_into_force
 from fi_workbench.widgets.running.following import Following
 from fi_workbench.widgets.running.frames import Frame
 from fi_workbench.widgets.running.funding import failure
@@ -101,11 +101,16 @@ class Driver:
         """Whether there is a federation and something to ask."""
         return self.state.federation is not None and self._batches is not None
 
-    def sample(self, n_queries: int) -> Question:
-        """So many queries, always the same, for a comparison beside the stream."""
+    @property
+    def n_labelled(self) -> int:
+        """Queries whose true label is known."""
+        return 0 if self._batches is None else self._batches.n_labelled
+
+    def sample(self, n_queries: int, *, last: bool = False) -> Question:
+        """So many queries, always the same, beside the stream: from the beginning of its first pass, or the end."""
         if self._batches is None:
             raise FederationError("There is nothing to ask.")
-        return self._batches.first(n_queries)
+        return self._batches.sample(n_queries, last=last)
 
     def bring_in(self, federation: Federation, members: tuple[Member, ...]) -> None:
         """Go on with other parties from the next round on."""
@@ -125,6 +130,8 @@ class Driver:
             if not self.can_ask:
                 self.state.notice = nothing_to_ask(self.state.federation)
                 return
+            if self.state.notice is not None and self.state.notice.level == "error":
+                self.state.notice = None  # it was about what went before; the log keeps it
             if self.state.status == "stopped" and n_rounds is None:
                 self._begin_counts()
             self._goes_on = True
@@ -277,24 +284,5 @@ class Driver:
         self.state.frame = frame
 
     def _chosen(self, change: traitlets.Bunch) -> None:
-        """Bring what the pickers show into force, or say why not and keep the former settings."""
-        choice: Choice = change["new"]
         with self.lock:
-            if (federation := self.state.federation) is None:
-                return
-            try:
-                changed = in_force(federation, choice)
-            except FederationError as error:
-                self.state.notice = refusal(federation, choice, error)
-                if self.state.status != "running":
-                    self.state.status = "refused"
-                self.state.tell(f"Refused: {error}", "warning")
-                return
-            halted = self.state.status in ("refused", "spent")
-            if self.state.notice is not None and (self.state.notice.level == "refused" or halted):
-                self.state.notice = None
-            if halted:
-                self.state.status = "paused" if self.following and self.following.n_rounds else "ready"
-            if changed is not federation:
-                self.state.tell(difference(Choice.of(federation), choice))
-                self.state.federation = changed
+            bring_into_force(self.state, change["new"], begun=bool(self.following and self.following.n_rounds))

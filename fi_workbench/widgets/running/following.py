@@ -46,6 +46,7 @@ class Following:
             ("messages_out", "messages_in", "bytes_out", "bytes_in", "seconds", "n_queries"), 0
         )
         self._sure: deque[tuple[int, int, int | None]] = deque(maxlen=window)  # queries, answered, answered rightly
+        self._below: float | None = None
         self._earnings = Earnings()
         self._last: tuple[RoundRecord, Question] | None = None
 
@@ -96,6 +97,9 @@ class Following:
                 rights = (labels == record.truth).sum(axis=1)
                 n_right = {self._members[row].number: int(rights[row]) for row in np.flatnonzero(present)}
         self._earnings.book(record, numbers, n_right)
+        if (below := record.settings.get("abstain_below")) != self._below:
+            self._below = below
+            self._sure.clear()  # under another threshold, other queries were answered
         self._sure.append(_sureness(record))
         recent = self._tally.recent
         best = recent.best_party

@@ -2,13 +2,49 @@
 
 from __future__ import annotations
 
-from fi_workbench.core.errors import FederationError, InsufficientFunds
-from fi_workbench.incentives.ledger.amounts import MAX_AMOUNT
+import re
+from decimal import Decimal
+
+from fi_workbench.core.errors import FederationError, InsufficientFunds, InvalidAmount
+from fi_workbench.incentives.ledger.amounts import MAX_AMOUNT, MICRO, parse_units
 from fi_workbench.widgets.running.state import Notice, Way, WorkbenchState
-from fi_workbench.widgets.wording import amount, brief_units, title
+from fi_workbench.widgets.wording import amount, brief_units, in_sentence
+
+_PLAIN = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d{1,3})?", re.ASCII)
 
 ROUNDS_AHEAD = 100
 """A deposit that is offered pays for so many rounds."""
+
+
+def amount_of(text: str, least: int = 0) -> int:
+    """Micro-units of an amount as people write it, in units.
+
+    Parameters
+    ----------
+    text : str
+    least : int
+        Micro-units that it must be at least.
+
+    Raises
+    ------
+    InvalidAmount
+        It is no amount, has more than six decimals, or is out of range; said in units.
+
+    >>> amount_of("0.000001"), amount_of("2.5"), amount_of("0.00")
+    (1, 2500000, 0)
+    """
+    written = text.strip()
+    if not written:
+        raise InvalidAmount("Write an amount in units, such as 1.5.")
+    if _PLAIN.fullmatch(written):
+        micro = Decimal(written) * MICRO
+        if not least <= micro <= MAX_AMOUNT:
+            raise InvalidAmount(
+                f"An amount goes from {brief_units(least)} to {brief_units(MAX_AMOUNT)} units, not {written:.40}."
+            )
+        if micro == 0:
+            return 0
+    return parse_units(written)
 
 
 def deposit(state: WorkbenchState, amount_micro: int) -> bool:
@@ -45,7 +81,7 @@ def failure(state: WorkbenchState, error: Exception) -> Notice:
     why = str(error) if isinstance(error, FederationError) else f"{type(error).__name__}: {error}"
     return Notice(
         "error",
-        f"A round under {title(state.chosen.rule).lower()} failed: {why} "
+        f"A round under {in_sentence(state.chosen.rule)} failed: {why} "
         "The rounds before it are kept. Change the setting that it names, then press Run.",
     )
 

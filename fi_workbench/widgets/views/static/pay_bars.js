@@ -106,7 +106,7 @@ export default {
       build,
       image: () => picture,
       isEmpty: () => model.get("parties").length === 0 || model.get("paid").length === 0,
-      note: () => `${all().some(({ merit }) => merit !== null) ? "solid mark: by merit; " : ""}dotted: equal split`,
+      note: () => `${all().some(({ merit }) => merit !== null) ? "line: by merit; " : ""}dotted: equal split`,
       label: () => `${model.get("title")}, ${model.get("window")}, round ${model.get("round")}: ${all().map((party) =>
         `${party.name} ${number(party.paid)} ${model.get("unit")}, by merit ${number(party.merit)}${isFine(party.status) ? "" : `, ${party.status}`}`).join("; ")}`,
       table: () => ({

@@ -190,7 +190,7 @@ export default {
       name: "series-lines",
       build,
       image: () => canvas,
-      isEmpty: () => model.get("points").byteLength === 0,
+      isEmpty: () => !all().values.some(Number.isFinite),
       label: () => {
         const { series, n, first } = all();
         return `${model.get("title")}, ${model.get("horizontal")} ${first} to ${first + Math.max(n - 1, 0)}: ${series.map((one) =>

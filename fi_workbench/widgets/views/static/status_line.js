@@ -13,7 +13,7 @@ export default {
       sentence: html("span", { class: "fi-sentence", "data-testid": "fi-sentence" }),
       round: html("span", { class: "fi-round" }),
       rate: html("span", { class: "fi-rate" }),
-      task: html("div", { class: "fi-task" }),
+      task: html("span", { class: "fi-task" }),
       bar: html("div", { class: "fi-progress", role: "progressbar", "aria-label": "Progress", "aria-valuemin": 0, "aria-valuemax": 100 }, html("div", { class: "fi-progress-done" })),
     };
     let gone = false;
@@ -30,8 +30,8 @@ export default {
         model.on("comm_live_update", lose);
         signal.addEventListener("abort", () => model.off("comm_live_update", lose));
         holder.append(html("div", { class: "fi-status-row" },
-          html("span", { class: "fi-status-badge" }, parts.dot, parts.word), parts.sentence,
-          html("span", { class: "fi-counters" }, parts.round, parts.rate)), parts.bar, parts.task);
+          html("span", { class: "fi-status-badge" }, parts.dot, parts.word), parts.sentence),
+          html("div", { class: "fi-counters" }, parts.round, parts.rate, parts.task), parts.bar);
         return () => {
           const [share, task] = gone ? [null, ""] : ["progress", "task"].map((name) => model.get(name));
           words(parts.word, SAID[status()] ?? status());
@@ -39,6 +39,7 @@ export default {
           words(parts.round, model.get("round") ? `round ${count(model.get("round"))}` : "");
           words(parts.rate, gone || model.get("rate") === null ? "" : `${number(model.get("rate"))} rounds/s`);
           const unknown = Boolean(task) && share === null;
+          attributes(parts.task, { title: task || null });
           words(parts.task, task && share !== null ? `${task} \u00b7 ${mark(percent(share))} %` : task);
           attributes(parts.task, { hidden: task ? null : "" });
           attributes(parts.bar, { class: `fi-progress${unknown ? " fi-progress-unknown" : ""}${task || share !== null ? "" : " fi-progress-idle"}`,

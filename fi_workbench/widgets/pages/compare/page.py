@@ -16,23 +16,25 @@ from fi_workbench.core.records import RoundRecord
 from fi_workbench.session.comparing import compare_rules
 from fi_workbench.session.comparison import Comparison, Side
 from fi_workbench.widgets.desk import Desk
-from fi_workbench.widgets.pages.compared import (
+from fi_workbench.widgets.pages.compare.rule_list import RuleList
+from fi_workbench.widgets.pages.compare.tables import (
     DIFFER_COLUMNS,
     SUMMARY_COLUMNS,
     differ_table,
+    spelled,
     summary_columns,
     summary_rows,
 )
-from fi_workbench.widgets.pages.comparing import RuleList
+from fi_workbench.widgets.pages.compare.threshold import SelectivePanel
+from fi_workbench.widgets.pages.compare.verdict import party_shares, verdict
 from fi_workbench.widgets.pages.page import Page
 from fi_workbench.widgets.pages.saving import SaveButton
-from fi_workbench.widgets.pages.selective import SelectivePanel
 from fi_workbench.widgets.panels.parts import button, column, hint, named, row, shown
 from fi_workbench.widgets.running.state import Notice
 from fi_workbench.widgets.views import TableView
 from fi_workbench.widgets.views.accuracy_dots import AccuracyDots
 from fi_workbench.widgets.views.heat_map import HeatMap
-from fi_workbench.widgets.wording import escaped, per_cent
+from fi_workbench.widgets.wording import escaped, per_cent, title
 
 SIZES = (100, 300, 1000)
 MOST_QUERIES = 2**31 - 1
@@ -60,7 +62,7 @@ class ComparePage(Page):
         self.comparison: Comparison | None = None
 
     def _build(self) -> tuple[ipywidgets.Widget, ...]:
-        self.rules = RuleList(lambda: self._state.federation, self.refresh)
+        self.rules = RuleList(lambda: self._state.federation, self.refresh, self._desk.fitting.options)
         chosen = self._state.chosen
         other = next(name for name in ("soft_vote", "hard_vote", *rules) if name != chosen.rule)
         self.size = named(
@@ -75,6 +77,8 @@ class ComparePage(Page):
         self.give_up = button("Give up", "Stop comparing; nothing is changed", "fi-compare-give-up", self._give_up)
         shown(self.give_up, False)
         self._how = hint("All rules answer the same queries; the stream is left alone.", "fi-compare-how")
+        self.verdict = hint(css="fi-compare-verdict")
+        shown(self.verdict, False)
         self.summary = TableView(
             title="Rules", empty_text="Choose two rules or more and press Compare.", columns=SUMMARY_COLUMNS
         )
@@ -104,7 +108,7 @@ class ComparePage(Page):
         self.rules.begin(Side(chosen.rule, dict(chosen.rule_options)), Side(other))
         self._state.observe(lambda _change: self.refresh(), "task")
         controls = row(self.size, self.go, self.give_up)
-        return (self.rules.box, controls, self._how, self.summary, self._results)
+        return (self.rules.box, controls, self._how, self.verdict, self.summary, self._results)
 
     def refresh(self) -> None:
         """The button waits while something else is made; the threshold in force may be another."""
@@ -118,14 +122,14 @@ class ComparePage(Page):
         if federation is None or not self._desk.driver.can_ask:
             return
         question = self._desk.driver.sample(self.size.value or MOST_QUERIES)
-        numbers = {side.title: self.rules.number(side) for side in sides}
+        numbers = [self.rules.number(side) for side in sides]
 
         def work(report: OnProgress) -> Comparison:
-            return compare_rules(federation, question, sides, on_progress=report).ranked()
+            return spelled(compare_rules(federation, question, sides, on_progress=report).ranked())
 
         self._comparing = True
         self._desk.jobs.start(
-            f"Comparing {len(sides)} rules", work, lambda done: self._show_comparison(done, numbers),
+            f"Comparing {len(sides)} rules", work, lambda done: self._show_comparison(done, sides, numbers),
             n_steps=len(sides), kept="Nothing was changed.", ended=self._ended,
         )  # fmt: skip
         self.refresh()
@@ -138,13 +142,13 @@ class ComparePage(Page):
         self._comparing = self.give_up.disabled = False
         self.refresh()
 
-    def _show_comparison(self, comparison: Comparison, numbers: dict[str, int]) -> None:
+    def _show_comparison(self, comparison: Comparison, sides: tuple[Side, ...], numbers: list[int]) -> None:
         figures, known = comparison.figures, comparison.truth is not None
         names = [one.title for one in figures]
         kinds = ["rule"] * len(comparison.outcomes) + [
             "oracle" if one.name == "oracle" else "bound" for one in comparison.bounds
         ]
-        colours = [numbers.get(name) for name in names]
+        colours = [None if one.side is None else numbers[sides.index(one.side)] for one in comparison.rows]
         looks = {"names": names, "kinds": kinds, "colours": colours}
         n_queries = comparison.labels.shape[1]
         said = f"{comparison.how} They agree on {per_cent(comparison.agreement)} of {n_queries} queries."
@@ -152,7 +156,9 @@ class ComparePage(Page):
             said += " Without true labels there is no accuracy and no risk."
         elif not comparison.bounds:
             said += " The bounds need each party's answer, which the mechanism does not show."
-        self._how.value = escaped(said)
+        self._how.value = escaped(" ".join((said, *self._flattered(comparison))))
+        self.verdict.value = escaped(verdict(comparison))
+        shown(self.verdict, known)
         self.summary.update(
             columns=summary_columns(comparison),
             rows=summary_rows(comparison),
@@ -167,10 +173,12 @@ class ComparePage(Page):
                 highs=[one.high for one in figures],
             )
             n_asked, shares = comparison.per_class()
+            parties, alone = party_shares(comparison)
             labels = [f"{one.title} (bound)" if one.bound else one.title for one in figures]
             best = [f"{name}: {labels[k]}" for name, k in zip(comparison.record.classes, _best(shares), strict=True)]
             self.classes.update(
-                rows=labels, columns=list(comparison.record.classes), values=shares,
+                rows=[*labels, *(f"{name} alone" for name in parties)],
+                columns=list(comparison.record.classes), values=np.concatenate([shares, alone]),
                 note=f"{n_queries} queries, {int(n_asked[n_asked > 0].min())} to {int(n_asked.max())} of a class",
                 summary=f"Most often right on {'; '.join(best)}",
             )  # fmt: skip
@@ -180,6 +188,15 @@ class ComparePage(Page):
         shown(self._results, True)
         self.comparison = comparison
         self._ended()
+
+    def _flattered(self, comparison: Comparison) -> list[str]:
+        """Which learned rules were fitted on some of these queries."""
+        n_queries, said = comparison.labels.shape[1], []
+        for one in comparison.outcomes:
+            combiner = None if one.side is None else one.side.options.get("combiner")
+            if n_seen := self._desk.fitting.n_seen(combiner, n_queries):
+                said.append(f"{title(one.name)} was fitted on {n_seen} of them, which flatters it.")
+        return said
 
     def _look(self) -> None:
         if self.comparison is not None and len(self.comparison.differ):

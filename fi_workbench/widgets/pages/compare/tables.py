@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from fi_workbench.session.comparison import Comparison
+from fi_workbench.widgets.wording import in_sentence, spell
+
+_COMBINER = re.compile(r" \(combiner [0-9a-f]{16}\)|, combiner [0-9a-f]{16}(?=[,)])|(?<=\()combiner [0-9a-f]{16}, ")
 
 MOST_ROWS = 200
 MOST_COLUMNS = 4
@@ -27,9 +32,22 @@ SUMMARY_COLUMNS: list[dict[str, str]] = [
 DIFFER_COLUMNS: list[dict[str, str]] = [{"name": "query", "kind": "count"}, {"name": "truth"}]
 
 
+def spelled(comparison: Comparison) -> Comparison:
+    """The same with the names of rules as people write them; a combiner is named only where a rule has several."""
+    titles = [one.title for one in comparison.outcomes] + [one for one, _ in comparison.failed]
+    short = [_COMBINER.sub("", one) for one in titles]
+
+    def said(text: str) -> str:
+        return spell(_COMBINER.sub("", text) if len(set(short)) == len(short) else text)
+
+    outcomes = tuple(replace(one, title=said(one.title)) for one in comparison.outcomes)
+    failed = tuple((said(one), why) for one, why in comparison.failed)
+    return replace(comparison, outcomes=outcomes, failed=failed, how=said(comparison.how))
+
+
 def summary_columns(comparison: Comparison) -> list[dict[str, str]]:
     """The columns, with the rule that agreement is held against."""
-    same = f"same as {comparison.outcomes[comparison.reference].title.lower()}"
+    same = f"same as {in_sentence(comparison.outcomes[comparison.reference].name)}"
     return [{**one, "name": same} if one["name"] == "same label" else one for one in SUMMARY_COLUMNS]
 
 

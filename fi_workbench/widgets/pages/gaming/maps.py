@@ -109,17 +109,16 @@ def changed(result: GamingMatrix) -> str:
     """What commit-reveal changes, in a sentence; empty where it was not computed."""
     if len(result.protections) < 2:
         return ""
-    n_rows = int(
-        sum(
-            not np.allclose(result.gain[0, j], result.gain[1, j], rtol=1e-3, equal_nan=True)
-            or not np.allclose(result.cost[0, j], result.cost[1, j], atol=1e-3, equal_nan=True)
-            for j in range(len(result.behaviours))
-        )
-    )
+    both_gains, both_costs = ~np.isnan(result.gain).any(axis=0), ~np.isnan(result.cost).any(axis=0)
+    if not both_gains.any() and not both_costs.any():
+        return ""  # stopped before anything was computed both ways
+    other_gain = both_gains & ~np.isclose(result.gain[0], result.gain[1], rtol=1e-3)
+    other_cost = both_costs & ~np.isclose(result.cost[0], result.cost[1], atol=1e-3)
+    n_rows = int((other_gain.any(axis=1) | other_cost.any(axis=1)).sum())
     if not n_rows:
         return "Commit-reveal changes nothing here: none of these behaviours gains by hearing its peers."
     gain = np.where(np.isfinite(result.gain[0]), result.gain[0], -np.inf)
-    drop = np.nan_to_num(gain - np.nan_to_num(result.gain[1]), nan=-np.inf, neginf=-np.inf)
+    drop = np.where(other_gain & np.isfinite(gain), gain - np.nan_to_num(result.gain[1]), -np.inf)
     j, m = np.unravel_index(int(np.argmax(drop)), drop.shape) if drop.size else (0, 0)
     which = "one behaviour" if n_rows == 1 else f"{n_rows} behaviours"
     if not drop.size or drop[j, m] <= 0:

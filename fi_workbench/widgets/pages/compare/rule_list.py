@@ -16,6 +16,7 @@ from fi_workbench.session.comparison import Side
 from fi_workbench.session.federation import Federation
 from fi_workbench.widgets.panels.method_picker import MethodPicker
 from fi_workbench.widgets.panels.parts import button, column, named, row, shown
+from fi_workbench.widgets.running.choosing import check_fitted
 from fi_workbench.widgets.views import rule_palette
 from fi_workbench.widgets.wording import escaped, title
 
@@ -46,10 +47,17 @@ class RuleList:
         ``() -> Federation or None``: the one that the rules must fit.
     changed : callable
         Called whenever the list is another.
+    fitted : callable
+        ``(rule) -> options`` with which a rule that must be learned can be used; empty where it was not.
     """
 
-    def __init__(self, federation: Callable[[], Federation | None], changed: Callable[[], Any]) -> None:
-        self._federation, self._changed = federation, changed
+    def __init__(
+        self,
+        federation: Callable[[], Federation | None],
+        changed: Callable[[], Any],
+        fitted: Callable[[str], dict[str, Any]] = lambda _rule: {},
+    ) -> None:
+        self._federation, self._changed, self._fitted = federation, changed, fitted
         self.entries: tuple[Entry, ...] = ()
         self._open: int | None = None
         self.rows: dict[int, RuleRow] = {}
@@ -89,7 +97,7 @@ class RuleList:
         there = {one.side.rule for one in self.entries}
         fitting = self._fitting()
         name = next((name for name in fitting if name not in there), fitting[0] if fitting else next(iter(rules)))
-        entry = Entry(self._free(), Side(name))
+        entry = Entry(self._free(), Side(name, self._fitted(name)))
         self._take((*self.entries, entry))
         self.edit(entry.number)
 
@@ -98,7 +106,9 @@ class RuleList:
         kept = tuple(one for one in self.entries if self._fits(one.side))
         there = {one.side.rule for one in kept}
         numbers = self._numbers({one.number for one in kept})
-        added = tuple(Entry(next(numbers), Side(name)) for name in self._fitting() if name not in there)
+        added = tuple(
+            Entry(next(numbers), Side(name, self._fitted(name))) for name in self._fitting() if name not in there
+        )
         self._take((*kept, *added))
 
     def keep_two(self) -> None:
@@ -116,7 +126,7 @@ class RuleList:
         self._show()
 
     def _pick(self, name: str) -> None:
-        self._replace(Side(name))
+        self._replace(Side(name, self._fitted(name)))
 
     def _configure(self, options: Mapping[str, Any]) -> None:
         entry = self._opened()
@@ -159,7 +169,14 @@ class RuleList:
 
     def _fitting(self) -> tuple[str, ...]:
         federation = self._federation()
-        return () if federation is None else fitting_rules(federation)
+        if federation is None:
+            return ()
+        fitting = fitting_rules(federation)
+        return tuple(name for name in rules if name in fitting or self._fits_once_learned(name))
+
+    def _fits_once_learned(self, name: str) -> bool:
+        options = self._fitted(name)
+        return bool(options) and self._fits(Side(name, options))
 
     def _fits(self, side: Side) -> bool:
         return not self._misfit(side)
@@ -170,6 +187,7 @@ class RuleList:
         try:
             if federation is not None:
                 federation.with_(rule=side.rule, rule_options=side.options)
+                check_fitted(federation, side.rule, side.options)
         except FederationError as error:
             return f"Does not fit: {error}"
         return ""

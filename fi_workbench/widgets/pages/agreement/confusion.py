@@ -51,7 +51,7 @@ class Confusions:
             "the labels of the test set" if federation.made_from is not None else "the labels given with the queries"
         )
         self.estimated.hint = self.true.hint = _WHAT.format(party=name)
-        self._show(self.estimated, counts.confusion[place], classes, name, "Dawid and Skene", True)
+        self._show(self.estimated, counts.confusion[place], classes, name, "Dawid-Skene", True)
         self._show(
             self.true, counts.true_confusion[place], classes, name, f"{counts.n_labelled} labelled queries", known
         )

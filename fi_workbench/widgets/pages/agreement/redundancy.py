@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fi_workbench.core.progress import OnProgress, Progress
 from fi_workbench.incentives.games.interaction import Interactions
 from fi_workbench.widgets.desk import Desk
-from fi_workbench.widgets.pages.agreeing import AT_ONCE_UP_TO, Counting, redundancy
+from fi_workbench.widgets.pages.agreement.counting import AT_ONCE_UP_TO, Counting, redundancy
 from fi_workbench.widgets.panels.parts import button, column, hint, row, shown
 from fi_workbench.widgets.views.heat_map import HeatMap
 from fi_workbench.widgets.wording import escaped

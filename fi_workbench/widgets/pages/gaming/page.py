@@ -16,11 +16,11 @@ from fi_workbench.parties.behaviours import behaviours
 from fi_workbench.session.federation import Federation
 from fi_workbench.session.gaming import gaming_matrix_of
 from fi_workbench.session.gaming_result import GamingMatrix
-from fi_workbench.widgets.pages.gamed import SUMMARY, cost_map, gain_map, marks, summary_rows, tidy
-from fi_workbench.widgets.pages.gamed import changed as what_changes
+from fi_workbench.widgets.pages.gaming.choice import SweepChoice
+from fi_workbench.widgets.pages.gaming.maps import SUMMARY, cost_map, gain_map, marks, summary_rows, tidy
+from fi_workbench.widgets.pages.gaming.maps import changed as what_changes
 from fi_workbench.widgets.pages.page import Page
 from fi_workbench.widgets.pages.saving import SaveButton
-from fi_workbench.widgets.pages.sweeping import SweepChoice
 from fi_workbench.widgets.panels.parts import Quietly, button, changed, column, hint, named, row, shown
 from fi_workbench.widgets.running.state import Notice
 from fi_workbench.widgets.views import TableView
@@ -119,6 +119,8 @@ class GamingPage(Page):
         if not drawn and (why or self._how.value == self._why):
             self._how.value = escaped(why or _INTRODUCTION)
         self._why = escaped(why)
+        if not self._sweeping:
+            self._say_empty(why or _EMPTY)
 
     def _why_not(self, federation: Federation) -> str:
         if self.gain.refusal:
@@ -139,8 +141,7 @@ class GamingPage(Page):
         chosen = self.choice.swept
         self._sweeping = True
         self.progress.value = 0.0
-        for view in (self.gain, self.cost):
-            view.empty_text = _SWEEPING
+        self._say_empty(_SWEEPING)
         stop = self._stop
 
         def work(report: OnProgress) -> GamingMatrix | None:
@@ -186,8 +187,13 @@ class GamingPage(Page):
 
     def _over(self) -> None:
         self._sweeping = False
+        self._say_empty(_EMPTY)
+
+    def _say_empty(self, text: str) -> None:
+        """What stands where the maps will be."""
         for view in (self.gain, self.cost):
-            view.empty_text = _EMPTY
+            if view.empty_text != text:
+                view.empty_text = text
 
     def _ended(self) -> None:
         self._over()
@@ -214,7 +220,7 @@ class GamingPage(Page):
             ways = [f"{name} ({in_sentence(one.name)})" for name, one in set_to.items()]
             said.append(f"Set to misbehave now, and counted as honest here: {listed(ways)}.")
         if result.left_out:
-            said.append(f"Left out, for they do not fit: {listed([title(name).lower() for name in result.left_out])}.")
+            said.append(f"Left out, for they do not fit: {listed([in_sentence(name) for name in result.left_out])}.")
         return " ".join(said)
 
     # showing

@@ -12,10 +12,10 @@ import traitlets
 from fi_workbench.core.records import RoundRecord
 from fi_workbench.session.agreement import Agreement
 from fi_workbench.widgets.desk import Desk
-from fi_workbench.widgets.pages.agreeing import Counting
-from fi_workbench.widgets.pages.confusion import Confusions
+from fi_workbench.widgets.pages.agreement.confusion import Confusions
+from fi_workbench.widgets.pages.agreement.counting import Counting
+from fi_workbench.widgets.pages.agreement.redundancy import Redundancy
 from fi_workbench.widgets.pages.page import Page
-from fi_workbench.widgets.pages.redundancy import Redundancy
 from fi_workbench.widgets.panels.parts import Quietly, changed, column, named, row, set_options, shown
 from fi_workbench.widgets.running.frames import Frame
 from fi_workbench.widgets.running.members import Member

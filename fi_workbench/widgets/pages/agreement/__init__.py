@@ -1,0 +1,1 @@
+"""Who answers alike, who can stand in for whom, and who mistakes what for what."""

@@ -1,0 +1,1 @@
+"""What it pays one party to be dishonest, and what that costs all."""
