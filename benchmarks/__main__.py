@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-ALL = ("ask", "memory", "demo", "rules", "shapley", "first_paint", "live_view", "ledger")
+ALL = ("ask", "memory", "demo", "rules", "shapley", "paying", "ledger", "first_paint", "live_view")
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 
