@@ -171,7 +171,7 @@ def main() -> int:
         console.print(f"{number}/{len(chosen)} {cell.name}: {time.perf_counter() - started:.0f} s", style="dim")
     table = with_gaps(rows)
     if len(chosen) == len(cells()):
-        table.round({"accuracy": 5, "gap_closed": 4}).to_csv(SUMMARY, index=False)
+        table.drop(columns="seconds").round({"accuracy": 5, "gap_closed": 4}).to_csv(SUMMARY, index=False)
         console.print(f"written to {SUMMARY.name}")
     mean = table.groupby(["rule", "calibrated", "n_parties", "alpha"]).accuracy.mean().unstack([2, 3])
     console.print((100 * mean).round(1).to_string())
