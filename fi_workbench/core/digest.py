@@ -24,16 +24,18 @@ def canonical(value: Any) -> bytes:
     TypeError
         For a type that has no canonical form.
     """
+    if isinstance(value, str):  # first, for most of what is signed is text
+        return _framed(b"s", value.encode())
     if value is None:
         return b"n"
+    if isinstance(value, list | tuple):
+        return _framed(b"l", b"".join([canonical(item) for item in value]))
     if isinstance(value, bool | np.bool_):
         return b"t" if value else b"f"
     if isinstance(value, int | np.integer):
         return _framed(b"i", str(int(value)).encode())
     if isinstance(value, float | np.floating):
         return _framed(b"d", struct.pack("<d", float(value) + 0.0))
-    if isinstance(value, str):
-        return _framed(b"s", value.encode())
     if isinstance(value, bytes):
         return _framed(b"b", value)
     if isinstance(value, np.ndarray):
@@ -46,8 +48,6 @@ def canonical(value: Any) -> bytes:
         return _framed(b"m", b"".join(key + item for key, item in pairs))
     if isinstance(value, frozenset | set):
         return _framed(b"u", b"".join(sorted(canonical(item) for item in value)))
-    if isinstance(value, list | tuple):
-        return _framed(b"l", b"".join(canonical(item) for item in value))
     raise TypeError(f"{type(value).__name__} has no canonical form")
 
 

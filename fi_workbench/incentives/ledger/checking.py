@@ -6,7 +6,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +27,7 @@ Since = Literal["beginning", "checkpoint"]
 MAX_PROBLEMS = 100
 """After so many a verification stops: the ledger is not to be trusted, and the rest follows from the first."""
 
-_BATCH = 512
+_BATCH = 4096
 _PROGRESS_EVERY = 10_000
 _JOURNAL = "SELECT height, body, hash FROM journal WHERE height > ? ORDER BY height"
 
@@ -149,26 +149,30 @@ class _Walk:
     problems: list[str] = field(default_factory=list)
 
     def run(self, rows: Iterable[Row]) -> None:
-        """Check transaction after transaction; signatures beside it, in threads, for a check lets other threads run."""
-        n_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        """Check transaction after transaction, and the signatures of some thousands of them at a time in threads.
+
+        A check of a signature lets other threads run, the rest does not: side by side they would wait for each other.
+        """
+        n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        n_threads = n_cores + 1  # one is always between two checks
         with ThreadPoolExecutor(n_threads, "ledger-signatures") as pool:
-            waiting: list[Future[list[str]]] = []
             batch: list[tuple[int, Signed]] = []
             for row in rows:
-                if signed := self._step(*row):
-                    batch += [(row[0], one) for one in signed]
-                    if len(batch) >= _BATCH:
-                        waiting.append(pool.submit(_unsigned, batch))
-                        batch = []
-                    if len(waiting) > 4 * n_threads:
-                        self.problems += waiting.pop(0).result()
+                batch += [(row[0], one) for one in self._step(*row)]
+                if len(batch) >= _BATCH:
+                    self._check(batch, pool, n_threads)
+                    batch = []
                 if len(self.problems) >= MAX_PROBLEMS:
                     break
                 if self.n_transactions % _PROGRESS_EVERY == 0:
                     self._show()
-            for future in [*waiting, pool.submit(_unsigned, batch)]:
-                self.problems += future.result()
+            self._check(batch, pool, n_threads)
         self._show()
+
+    def _check(self, batch: list[tuple[int, Signed]], pool: ThreadPoolExecutor, n_threads: int) -> None:
+        parts = [batch[k::n_threads] for k in range(n_threads)]
+        for problems in pool.map(_unsigned, parts):
+            self.problems += problems
 
     def result(self, started: float) -> Verification:
         if self.height == 0:

@@ -73,5 +73,5 @@ def check_hex(what: str, of: object, **n_digits: int) -> None:
     """
     for name, n in n_digits.items():
         value = getattr(of, name)
-        if not isinstance(value, str) or not _HEX[n].fullmatch(value):
+        if not isinstance(value, str) or len(value) != n or value.strip("0123456789abcdef"):
             raise SettlementRefused(f"{what} has {name} = {value!r:.40}; {n} lower-case hexadecimal digits are needed.")
