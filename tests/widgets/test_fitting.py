@@ -138,8 +138,7 @@ def test_stop_gives_it_up(workbench, monkeypatch):
     assert control.stop.layout.display is None
     control.stop.click()
     assert eventually(lambda: workbench.state.task is None)
-    assert eventually(lambda: control.stop.layout.display == "none")
-    assert not control.go.disabled
+    assert eventually(lambda: control.stop.layout.display == "none" and not control.go.disabled)
     assert workbench.federation.settings.rule == "soft_vote"
 
 

@@ -51,7 +51,9 @@ def page(desk):
 
 def swept(desk, page):
     page.go.click()
-    assert eventually(lambda: desk.state.task is None and not page._sweeping, 30)
+    # the buttons follow the state a moment after it has changed
+    assert eventually(lambda: desk.state.task is None and not page._sweeping and page.halt.disabled, 30)
+    assert eventually(lambda: not page.go.disabled)
     return page.result
 
 
@@ -261,9 +263,8 @@ class TestPage:
         assert not page.halt.disabled
         desk.jobs.start("Something else", lambda _report: None, lambda _result: None)
         go_on.set()
-        assert eventually(lambda: desk.state.task is None)
+        assert eventually(lambda: desk.state.task is None and not page.go.disabled)
         assert page.halt.disabled
-        assert not page.go.disabled
         assert "Press Sweep" in page.gain.empty_text
         assert desk.state.notice is None
 
