@@ -34,6 +34,7 @@ from fi_workbench.parties.leak import Leak
 from fi_workbench.parties.party import Party
 from fi_workbench.privacy.mechanism import Mechanism, PartyContext
 from fi_workbench.privacy.stack import Stack, make_mechanism
+from fi_workbench.protocol.announcement import announcement
 from fi_workbench.protocol.header import HEADER, SIGNATURE, RoundHeader, read_header
 from fi_workbench.protocol.party_context import Owner, party_context
 from fi_workbench.protocol.policy import Policy, QueryBudget
@@ -113,7 +114,7 @@ class PartySide:
         """
         try:
             if phase == ANNOUNCE:
-                return {"name": self.party.name}
+                return announcement(self.identity, self.card, message)
             return self._answer(phase, message)
         except Refused as refusal:
             return {ABSENT_KIND: "refused", ABSENT_REASON: str(refusal)}

@@ -19,6 +19,7 @@ from flwr.clientapp import ClientApp
 from fi_workbench.core.errors import Closed
 from fi_workbench.transport.flower_internals import error_reply, through_protobuf
 from fi_workbench.transport.grid import WaitingGrid
+from fi_workbench.transport.mailbox import Mailbox
 
 _STALL_SECONDS = 0.02
 """No reply for this long while messages wait: one more worker is started, in case the others hang."""
@@ -27,14 +28,6 @@ _IDLE_SECONDS = 5.0
 """A worker without work for this long ends."""
 
 _GONE = "no such party: it has left"
-
-
-class _Waiter:
-    """Somebody who waits for a number of replies; woken once, when they are there."""
-
-    def __init__(self, n_left: int) -> None:
-        self.n_left = n_left
-        self.enough = threading.Event()
 
 
 class LocalGrid(WaitingGrid):
@@ -57,9 +50,7 @@ class LocalGrid(WaitingGrid):
         self._mail: dict[int, deque[Message]] = {}
         self._ready: deque[int] = deque()  # nodes with mail that are not busy
         self._busy: set[int] = set()
-        self._open: dict[str, Message] = {}  # messages that somebody waits for, by id
-        self._replies: dict[str, tuple[Message, float]] = {}  # with the monotonic second of arrival
-        self._waiters: dict[str, _Waiter] = {}
+        self._box = Mailbox()  # locked within, never around, the lock above
         self._n_threads = self._n_idle = 0
         self._last_progress = 0.0
         self._node_ids = itertools.count(1)  # never used twice: a party that left may still be at work
@@ -107,9 +98,8 @@ class LocalGrid(WaitingGrid):
             if not self._ready:  # else others have been waiting: their patience is not lengthened
                 self._last_progress = time.monotonic()
             for message in messages:
-                message_id, node = message.metadata.message_id, message.metadata.dst_node_id
-                ids.append(message_id)
-                self._open[message_id] = message
+                node = message.metadata.dst_node_id
+                ids.append(self._box.open(message))
                 if node not in self._mail:
                     self._deliver(message, error_reply(message, _GONE))
                     continue
@@ -123,41 +113,18 @@ class LocalGrid(WaitingGrid):
 
     def wait(self, message_ids: Collection[str], timeout: float, n: int = 1) -> None:
         """Block until ``n`` of the replies can be pulled, ``timeout`` seconds pass, or the grid is closed."""
-        end = time.monotonic() + timeout
-        with self._work:
-            missing = [message_id for message_id in message_ids if message_id not in self._replies]
-            waiter = _Waiter(min(n, len(message_ids)) - (len(message_ids) - len(missing)))
-            if waiter.n_left <= 0:
-                return
-            self._waiters.update(dict.fromkeys(missing, waiter))
-        while (left := end - time.monotonic()) > 0 and not self._closed:
-            if waiter.enough.wait(min(left, _STALL_SECONDS)):
-                break
-            with self._work:
-                now = time.monotonic()
-                if self._ready and not self._n_idle and now - self._last_progress >= _STALL_SECONDS:
-                    self._last_progress = now
-                    self._start_worker()
-        with self._work:
-            for message_id in missing:
-                self._waiters.pop(message_id, None)
+        self._box.wait(message_ids, timeout, n, every=_STALL_SECONDS, beat=self._unstall)
 
     def pull_arrived(self, message_ids: Iterable[str]) -> list[tuple[Message, float]]:
         """Replies that are there and when each arrived, in monotonic seconds; each is given out once."""
-        with self._work:
-            ready = [message_id for message_id in message_ids if message_id in self._replies]
-            for message_id in ready:
-                self._open.pop(message_id, None)
-            return [self._replies.pop(message_id) for message_id in ready]
+        return self._box.pull(message_ids)
 
     def discard(self, message_ids: Iterable[str]) -> None:
         """Give messages up: those not begun are taken back, one that a party is at work on is dropped when done."""
         with self._work:
-            for message_id in message_ids:
-                message = self._open.pop(message_id, None)
-                self._replies.pop(message_id, None)
-                mail = None if message is None else self._mail.get(message.metadata.dst_node_id)
-                if message is not None and mail and message in mail:
+            for message in self._box.discard(message_ids):
+                mail = self._mail.get(message.metadata.dst_node_id)
+                if mail and message in mail:
                     mail.remove(message)
                     if not mail:
                         self._take_off(message.metadata.dst_node_id)
@@ -169,8 +136,7 @@ class LocalGrid(WaitingGrid):
         """
         with self._work:
             self._closed = True
-            for message_id in self._open.keys() - self._replies.keys():
-                self._deliver(self._open[message_id], error_reply(self._open[message_id], "the transport was closed"))
+            self._box.close(lambda message: error_reply(message, "the transport was closed"))
             self._ready.clear()
             self._mail = {node: deque() for node in self._mail}
             self._work.notify_all()
@@ -179,15 +145,15 @@ class LocalGrid(WaitingGrid):
         self._ready = deque(other for other in self._ready if other != node)
 
     def _deliver(self, message: Message, reply: Message) -> None:
-        message_id = message.metadata.message_id
-        if message_id not in self._open or message_id in self._replies:
-            return  # given up, or answered for by close()
-        self._replies[message_id] = (reply, time.monotonic())
-        waiter = self._waiters.pop(message_id, None)
-        if waiter is not None:
-            waiter.n_left -= 1
-            if waiter.n_left == 0:
-                waiter.enough.set()
+        self._box.deliver(message.metadata.message_id, reply)
+
+    def _unstall(self) -> None:
+        """One more worker, where messages wait and nobody takes them."""
+        with self._work:
+            now = time.monotonic()
+            if self._ready and not self._n_idle and now - self._last_progress >= _STALL_SECONDS:
+                self._last_progress = now
+                self._start_worker()
 
     def _start_worker(self) -> None:
         self._n_threads += 1

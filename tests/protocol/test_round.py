@@ -341,8 +341,8 @@ def test_a_callback_that_raises_does_not_leave_anything_behind(tables):
 
     with pytest.raises(LookupError):
         table.run(queries(), table.settings(), on_event=breaks)
-    assert not table.grid._open
-    assert not table.grid._waiters
+    assert not table.grid._box._open
+    assert not table.grid._box._waiters
     outcome, *_ = table.run(queries(), table.settings())
     assert not outcome.log.absent
 

@@ -17,9 +17,9 @@ def held(federation):
     sides = [side for side, _ in runtime._members.values()]
     return {
         "mail": sum(map(len, grid._mail.values())),
-        "open": len(grid._open),
-        "replies": len(grid._replies),
-        "waiters": len(grid._waiters),
+        "open": len(grid._box._open),
+        "replies": len(grid._box._replies),
+        "waiters": len(grid._box._waiters),
         "busy": len(grid._busy),
         "rounds": sum(len(side.runtime._rounds) for side in sides),
         "jobs": sum(len(side.runtime._jobs) for side in sides),

@@ -156,8 +156,8 @@ def test_the_public_interface_is_enough_to_drive_it(grid):
     assert set(replies) == set(nodes)
     assert [decode(replies[node].content)["sum"][0] for node in nodes[:4]] == [0, 3, 6, 9]
     assert (replies[5].error.code, replies[5].error.reason) == (2, "LookupError")
-    assert not grid._open
-    assert not grid._replies
+    assert not grid._box._open
+    assert not grid._box._replies
 
     ids = list(
         flower.push_messages([flower.create_message(encode({"queries": np.ones((1, 3))}), "query.answer", 1, "g")])

@@ -141,13 +141,13 @@ def test_a_party_that_hangs_for_long_makes_nothing_grow(grids, gate, workers):
         grid.send_and_receive(messages(grid, nodes), timeout=0.01)
     assert gate.entered == 1
     assert sum(map(len, grid._mail.values())) == 0
-    assert not grid._open
-    assert not grid._replies
-    assert not grid._waiters
+    assert not grid._box._open
+    assert not grid._box._replies
+    assert not grid._box._waiters
     assert len(workers()) < 10, "not one for each of thirty rounds"
     gate.open.set()
     assert until(lambda: not grid._busy)
-    assert not grid._replies, "the late reply is dropped"
+    assert not grid._box._replies, "the late reply is dropped"
 
 
 def test_a_partys_messages_are_answered_one_at_a_time_in_order(grids):
@@ -176,8 +176,8 @@ def test_two_hundred_rounds_at_once_do_not_get_mixed_up(grids):
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(ask, range(200)))
     assert found == [[n * 1000 + k for k in range(5)] for n in range(200)]
-    assert not grid._open
-    assert not grid._replies
+    assert not grid._box._open
+    assert not grid._box._replies
 
 
 def test_wait_returns_at_its_number_its_time_or_the_end(grids, gate):
@@ -201,7 +201,7 @@ def test_close_fails_what_is_under_way_at_once(grids, gate, workers):
     replies = []
     asking = threading.Thread(target=lambda: replies.extend(grid.send_and_receive(messages(grid, nodes), timeout=HANG)))
     asking.start()
-    assert until(lambda: gate.entered == 3 and len(grid._replies) == 1)
+    assert until(lambda: gate.entered == 3 and len(grid._box._replies) == 1)
     grid.close()
     asking.join(SOON)
     assert not asking.is_alive()
@@ -305,7 +305,7 @@ def test_closing_ends_a_round_under_way_with_absences():
 
     asking = threading.Thread(target=ask)
     asking.start()
-    assert until(lambda: len(federation.runtime._grid._open) == 1), "Ada was heard"
+    assert until(lambda: len(federation.runtime._grid._box._open) == 1), "Ada was heard"
     federation.close()
     asking.join(SOON)
     assert not asking.is_alive()
