@@ -13,7 +13,7 @@ from fi_workbench.core.messages import PartyCard
 from fi_workbench.transport.grid import WaitingGrid
 
 PartyState = Literal["waiting", "online", "offline", "refused", "expelled"]
-"""``waiting`` for approval, ``online``, ``offline`` (approved, not there), ``refused`` (see its reason), ``expelled``."""
+"""``waiting`` for approval; ``online`` or ``offline``: members; ``refused``, for a reason; ``expelled`` by the host."""
 
 
 @dataclass(frozen=True)
