@@ -198,3 +198,9 @@ class AnswerNoise(ABC):
 
 
 mechanisms: Registry[type[Mechanism] | type[AnswerNoise]] = Registry("mechanism")
+
+
+def phases_of_all() -> frozenset[str]:
+    """Every phase of every mechanism that carries a round and is registered by now."""
+    carriers = (kind for _, kind in mechanisms.items() if issubclass(kind, Mechanism))
+    return frozenset(phase for carrier in carriers for phase in carrier.phases)

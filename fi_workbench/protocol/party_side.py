@@ -36,8 +36,9 @@ from fi_workbench.privacy.mechanism import Mechanism, PartyContext
 from fi_workbench.privacy.stack import Stack, make_mechanism
 from fi_workbench.protocol.announcement import announcement
 from fi_workbench.protocol.header import HEADER, SIGNATURE, RoundHeader, read_header
+from fi_workbench.protocol.journal import Journal, MemoryJournal
 from fi_workbench.protocol.party_context import Owner, party_context
-from fi_workbench.protocol.policy import Policy, QueryBudget
+from fi_workbench.protocol.policy import Policy
 from fi_workbench.protocol.ports import ABSENT_KIND, ABSENT_REASON, ANNOUNCE, CAPABILITIES, RECEIPT, ROUND_ID
 from fi_workbench.protocol.runtime import OpenRound, PartyRuntime
 
@@ -66,6 +67,8 @@ class PartySide:
         Its keys; fresh ones when None.
     policy : Policy, optional
         Whom it answers; anyone when None.
+    journal : Journal, optional
+        What it remembers of whom it answered; in memory when None. It belongs to who made it, who closes it.
 
     Raises
     ------
@@ -73,13 +76,19 @@ class PartySide:
         The identity is of another name: peers could seal nothing to it, and its receipts would be another's.
     """
 
-    def __init__(self, party: Party, identity: Identity | None = None, policy: Policy | None = None) -> None:
+    def __init__(
+        self,
+        party: Party,
+        identity: Identity | None = None,
+        policy: Policy | None = None,
+        journal: Journal | None = None,
+    ) -> None:
         self.party = party
         self.identity = identity or Identity(party.name)
         if self.identity.name != party.name:
             raise InvalidParty(f"Party {party.name!r} is given the keys of {self.identity.name!r}; name both alike.")
         self.policy = policy or Policy()
-        self.budget = QueryBudget(self.policy.query_budget)
+        self.journal = journal or MemoryJournal()
         self.runtime = PartyRuntime()
         self.behaviour: Dishonest | None = None
         self._stopped = threading.Event()
@@ -178,8 +187,8 @@ class PartySide:
         facts = _Facts(header, stack, context)
         opened = self.runtime.begin(header.round_id, header.deadline_seconds, facts, stays=more)
         try:
-            self.budget.book(header.client, header.n_queries)  # before the answer can leave
-        except Refused:
+            self.journal.book(header, self.policy)  # before the answer can leave
+        except BaseException:
             self.runtime.end(header.round_id)
             raise
         return opened

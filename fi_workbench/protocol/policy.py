@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 
-from fi_workbench.core.errors import Refused
+from fi_workbench.core.errors import InvalidOption, Refused
 from fi_workbench.protocol.header import RoundHeader
+
+WINDOW_SECONDS = 60.0
+"""The minute of ``queries_per_minute``: it slides."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,13 @@ class Policy:
         Most queries in one question.
     query_budget : int, optional
         Most queries that one client may ask in all. Anyone can make new keys: it binds only together with ``clients``.
+    queries_per_minute : int, optional
+        Most queries that one client may ask in any minute; binds as ``query_budget`` does.
+
+    Raises
+    ------
+    InvalidOption
+        A limit of the wrong type or out of its range.
     """
 
     clients: frozenset[str] | None = None
@@ -36,6 +44,20 @@ class Policy:
     min_cohort: int = 1
     max_batch: int | None = None
     query_budget: int | None = None
+    queries_per_minute: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("clients", "mechanisms", "rules"):
+            if (given := getattr(self, name)) is not None:
+                object.__setattr__(self, name, _names(name, given))
+        for client in self.clients or ():
+            if len(client) != 64 or not set(client) <= set("0123456789abcdef"):
+                raise InvalidOption(f"{client!r:.80} is no client's key: 64 hexadecimal digits, in small letters.")
+        for name, least in (("min_cohort", 1), ("max_batch", 1), ("query_budget", 0), ("queries_per_minute", 0)):
+            given = getattr(self, name)
+            whole = isinstance(given, int) and not isinstance(given, bool)
+            if not (whole and given >= least) and not (given is None and name != "min_cohort"):
+                raise InvalidOption(f"{name} is a whole number from {least}, not {given!r:.60}.")
 
     def check(self, header: RoundHeader, mechanisms: Iterable[str]) -> None:
         """Nothing, if the question is agreed to.
@@ -63,33 +85,61 @@ class Policy:
         if self.max_batch is not None and header.n_queries > self.max_batch:
             raise Refused(f"{header.n_queries} queries at once; this party takes {self.max_batch}.")
 
+    def check_amounts(self, n_queries: int, n_spent: int, lately: Iterable[tuple[float, int]], now: float) -> None:
+        """Nothing, if a client may ask ``n_queries`` more.
 
-@dataclass(eq=False)
-class QueryBudget:
-    """How many queries each client has been granted; booked before an answer leaves."""
-
-    limit: int | None
-    _spent: Counter[str] = field(default_factory=Counter)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def book(self, client: str, n_queries: int) -> None:
-        """Grant ``n_queries`` to ``client``.
+        Parameters
+        ----------
+        n_queries : int
+            None are asked in an enrolment, which is always granted.
+        n_spent : int
+            Granted to this client so far.
+        lately : iterable of (float, int)
+            When, in seconds by some clock, and how many of these in the last minute; the oldest first.
+        now : float
+            By the same clock.
 
         Raises
         ------
         Refused
-            If that would overdraw its budget; nothing is booked then.
+            With what is left, and when it is worth asking again.
         """
-        with self._lock:
-            if self.limit is not None and self._spent[client] + n_queries > self.limit:
-                left = self.limit - self._spent[client]
-                raise Refused(f"query budget spent: {left} of {self.limit} left for this client, {n_queries} asked.")
-            self._spent[client] += n_queries
+        if n_queries == 0:
+            return
+        budget, rate = self.query_budget, self.queries_per_minute
+        if budget is not None and n_spent + n_queries > budget:
+            left = max(budget - n_spent, 0)
+            raise Refused(f"query budget spent: {left} of {budget} left for this client, {n_queries} asked.")
+        if rate is None:
+            return
+        if n_queries > rate:
+            raise Refused(f"{n_queries} queries at once; this party takes {rate} in a minute: ask fewer at once.")
+        grants = list(lately)
+        too_many = sum(count for _, count in grants) + n_queries - rate
+        for when, count in grants:
+            if too_many <= 0:
+                break
+            too_many -= count
+            seconds = when + WINDOW_SECONDS - now
+            if too_many <= 0:
+                raise Refused(
+                    f"{n_queries} queries more would be over the {rate} that this party takes from a client in a "
+                    f"minute; ask again in {max(seconds, 0.0) + 0.5:.0f} s."
+                )
 
-    def spent(self, client: str) -> int:
-        """Queries granted to ``client`` so far."""
-        with self._lock:
-            return self._spent[client]
+    def to_dict(self) -> dict[str, object]:
+        """Plain data that ``json`` takes; what is not limited is None."""
+        plain = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {name: sorted(value) if isinstance(value, frozenset) else value for name, value in plain.items()}
+
+
+def _names(what: str, given: object) -> frozenset[str]:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise InvalidOption(f"{what} is a set of names, not {given!r:.60}.")
+    names = frozenset(given)
+    if not all(isinstance(name, str) for name in names):
+        raise InvalidOption(f"{what} is a set of names; {sorted(map(repr, names))[0]:.60} is among them.")
+    return names
 
 
 def _listed(names: frozenset[str]) -> str:

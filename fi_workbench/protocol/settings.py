@@ -46,8 +46,14 @@ class RoundSettings:
         return "keep" if self.mechanism.carrier.hides_absence else "renormalise"
 
 
-def check_fit(rule: Rule, stack: Stack, cards: Iterable[PartyCard], calibration: Calibration = "none") -> None:
-    """Nothing, if rule, mechanism and parties fit together.
+def check_fit(
+    rule: Rule,
+    stack: Stack,
+    cards: Iterable[PartyCard],
+    calibration: Calibration = "none",
+    n_parties: int | None = None,
+) -> None:
+    """Nothing, if rule, mechanism and parties fit together; ``n_parties`` is how many there are, if not the cards'.
 
     Raises
     ------
@@ -76,8 +82,9 @@ def check_fit(rule: Rule, stack: Stack, cards: Iterable[PartyCard], calibration:
             raise DoesNotFit(
                 f"Party {card.name!r} cannot do {', '.join(sorted(missing))}, which {carrier.name!r} needs."
             )
-    if len(cards) < carrier.min_parties:
-        raise DoesNotFit(f"Mechanism {carrier.name!r} needs {carrier.min_parties} parties; there are {len(cards)}.")
+    n_parties = len(cards) if n_parties is None else n_parties
+    if n_parties < carrier.min_parties:
+        raise DoesNotFit(f"Mechanism {carrier.name!r} needs {carrier.min_parties} parties; there are {n_parties}.")
 
 
 def _check_asked_again(rule: Rule, cards: Iterable[PartyCard]) -> None:

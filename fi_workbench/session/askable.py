@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from fi_workbench.core.arrays import check_labels, check_queries
+from fi_workbench.core.errors import NoAnswer
 from fi_workbench.core.messages import Question
 from fi_workbench.core.records import RoundRecord
 from fi_workbench.parties import Party
@@ -22,7 +23,21 @@ class Askable:
 
     _runtime: Runtime
     _settings: Settings
-    _parties: tuple[Party, ...]
+
+    @property
+    def parties(self) -> tuple[Party, ...]:
+        """The cohort, in the order of every party axis."""
+        raise NotImplementedError
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of every class axis."""
+        return self._first().classes
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one query, without the batch axis."""
+        return self._first().input_shape
 
     def ask(
         self,
@@ -52,7 +67,7 @@ class Askable:
             If no party answered by the deadline; its ``record`` says why.
         """
         question = self._question(queries, labels)
-        return ask(self._runtime, self._settings, self._parties, question, cancelled=cancelled, on_event=on_event)
+        return ask(self._runtime, self._settings, self.parties, question, cancelled=cancelled, on_event=on_event)
 
     async def ask_async(self, queries: Any, labels: Any = None, *, on_event: OnEvent | None = None) -> RoundRecord:
         """:meth:`ask` for ``await``; cancelling the task gives the round up."""
@@ -101,7 +116,7 @@ class Askable:
         )
 
         def ask_one(one: Question, stopped: threading.Event) -> RoundRecord:
-            return ask(self._runtime, self._settings, self._parties, one, cancelled=stopped)
+            return ask(self._runtime, self._settings, self.parties, one, cancelled=stopped)
 
         return streaming.stream(ask_one, questions, rate, stop)
 
@@ -111,7 +126,18 @@ class Askable:
         return streaming.astream(self.stream(queries, labels, **options), stop)
 
     def _question(self, queries: Any, labels: Any) -> Question:
-        first = self._parties[0]  # they are alike
-        checked = check_queries(queries, first.input_shape)
-        truth = None if labels is None else check_labels(labels, len(checked), len(first.classes))
+        checked = check_queries(queries, self.input_shape)
+        truth = None if labels is None else check_labels(labels, len(checked), len(self.classes))
         return Question(checked, truth)
+
+    def _first(self) -> Party:
+        """One of the parties: they are alike.
+
+        Raises
+        ------
+        NoAnswer
+            There is none as yet.
+        """
+        if not (parties := self.parties):
+            raise NoAnswer("Nobody has joined this federation yet; federation.invite() says how a party does.")
+        return parties[0]

@@ -74,7 +74,7 @@ def _ask(
     enrolment = _enrolled(runtime, for_round, tuple(parties), seed, stages, cancelled)
 
     clock = time.perf_counter()
-    link = runtime.link(enrolment.cohort)
+    link = runtime.venue.link(enrolment.cohort)
     identities = {name: card.identity for name, card in link.cards.items()}
     left = max(end - time.monotonic(), MIN_SECONDS)  # enrolment has taken some
     paid = runtime.ledger is not None and settings.budget_micro > 0
@@ -83,8 +83,8 @@ def _ask(
     stages["protect"] = time.perf_counter() - clock
 
     with escrow(runtime.ledger, runtime.client, asked, settings.budget_micro) as held:
-        if runtime.leak is not None and question.labels is not None:
-            runtime.leak.tell(asked.header.round_id, question.labels)
+        if runtime.venue.leak is not None and question.labels is not None:
+            runtime.venue.leak.tell(asked.header.round_id, question.labels)
         if enrolment.cohort:
             outcome = run_round(link, asked.header, asked.messages, within, cancelled=cancelled, on_event=on_event)
         else:  # nobody is left to ask
@@ -129,7 +129,7 @@ def _record(
 
     log = outcome.log
     absent = (*enrolment.absent, *log.absent)
-    set_to = {party.name: runtime.behaviour(party) for party in parties} if runtime.leak is not None else {}
+    set_to = {party.name: runtime.venue.behaviour(party) for party in parties} if runtime.venue.leak is not None else {}
     return RoundRecord(
         round=number,
         round_id=log.round_id,
@@ -179,7 +179,7 @@ def _enrolled(
     if rule.enrolment is None:
         return _Enrolment(parties)
     clock = time.perf_counter()
-    link = runtime.link(parties)
+    link = runtime.venue.link(parties)
     identities = {name: card.identity for name, card in link.cards.items()}
     # versioned by the member set: another cohort has other sums
     how = sha256([rule.name, dict(for_round.rule_options), for_round.mechanism.settings()])
@@ -216,7 +216,7 @@ def _payable(asked: Asked, outcome: Outcome) -> tuple[str, ...]:
 
 def _claims(runtime: Runtime, parties: tuple[Party, ...]) -> tuple[str, ...]:
     """How those are set to behave who may claim other facts than they hold: they are enrolled again."""
-    set_to = [runtime.behaviour(party) for party in parties]
+    set_to = [runtime.venue.behaviour(party) for party in parties]
     return tuple(sha256(one.settings()) if one is not None else "" for one in set_to)
 
 

@@ -13,7 +13,7 @@ from fi_workbench.core.errors import MissingData
 from fi_workbench.core.identity import Identity
 from fi_workbench.incentives import Estimate
 from fi_workbench.incentives.ledger import Ledger
-from fi_workbench.parties import Dataset, Party
+from fi_workbench.parties import Dataset
 from fi_workbench.parties.behaviours import Dishonest
 from fi_workbench.session.askable import Askable
 from fi_workbench.session.crediting import stream_key
@@ -28,21 +28,6 @@ class Described(Askable):
 
     _dataset: Dataset | None
     _demo: Demo | None
-
-    @property
-    def parties(self) -> tuple[Party, ...]:
-        """The cohort, in the order of every party axis."""
-        return self._parties
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of every class axis."""
-        return self._parties[0].classes
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of one query, without the batch axis."""
-        return self._parties[0].input_shape
 
     @property
     def settings(self) -> Settings:
@@ -101,7 +86,7 @@ class Described(Askable):
     @property
     def behaviours(self) -> Mapping[str, Dishonest]:
         """Which parties are set to behave dishonestly, and how."""
-        set_to = {party.name: self._runtime.behaviour(party) for party in self._parties}
+        set_to = {party.name: self._runtime.venue.behaviour(party) for party in self.parties}
         return {name: behaviour for name, behaviour in set_to.items() if behaviour is not None}
 
     @property
@@ -113,7 +98,7 @@ class Described(Askable):
         InvalidData
             There was no round yet.
         """
-        names = tuple(party.name for party in self._parties)
+        names = tuple(party.name for party in self.parties)
         method = self._settings.method(len(names))
         key, options = stream_key(method, self._settings.contribution_options, names)
         return self._runtime.contributed(key, method, options, len(names)).estimate()

@@ -17,15 +17,15 @@ from fi_workbench.privacy.stack import MechanismLike, make_mechanism
 from fi_workbench.protocol.header import Calibration
 from fi_workbench.protocol.policy import Policy
 from fi_workbench.session.demo import Demo
-from fi_workbench.session.described import Described
 from fi_workbench.session.history import History, Keep
 from fi_workbench.session.members import check_alike, named, taken
+from fi_workbench.session.reachable import Reachable
 from fi_workbench.session.runtime import Runtime
 from fi_workbench.session.saved import SavedFederation
 from fi_workbench.session.settings import Settings
 
 
-class Federation(Described):
+class Federation(Reachable):
     """Parties that answer together, and how.
 
     Its settings never change: :meth:`with_` makes a copy with others. All copies share keys, budgets and history.
@@ -109,13 +109,9 @@ class Federation(Described):
         )  # fmt: skip
         if unknown := sorted(set(policies or {}) - {party.name for party in parties}):
             raise UnknownName("party with a policy", unknown[0], [party.name for party in parties])
-        if history == "auto":
-            kept = History.automatic(keep)
-        else:
-            kept = history if isinstance(history, History) else History(history, keep)
-        runtime = Runtime(kept, client, ledger=ledger)
+        runtime = Runtime(History.of(history, keep), client, ledger=ledger)
         for party in parties:
-            runtime.side(party, (policies or {}).get(party.name))
+            runtime.venue.side(party, (policies or {}).get(party.name))
         self._take(runtime, settings, parties, dataset, None)
 
     @classmethod
@@ -163,15 +159,24 @@ class Federation(Described):
         return federation
 
     def _take(
-        self, runtime: Runtime, settings: Settings, parties: tuple[Party, ...], data: Dataset | None, demo: Demo | None
+        self,
+        runtime: Runtime,
+        settings: Settings,
+        parties: tuple[Party, ...] | None,
+        data: Dataset | None,
+        demo: Demo | None,
     ) -> None:
-        runtime.teach(settings.mechanism.carrier.phases)
-        newcomers = [party for party in parties if not runtime.knows(party)]
+        """Take over what a copy shares, checked; ``parties`` is None for whoever is on the link."""
+        runtime.venue.teach(settings.mechanism.carrier.phases)
+        newcomers = [party for party in parties or () if not runtime.venue.knows(party)]
         try:
-            settings.check(parties, [runtime.side(party).card for party in parties])
+            if parties is None:
+                settings.check_methods()
+            else:
+                settings.check(parties, [runtime.venue.card(party) for party in parties])
         except FederationError:
             for party in newcomers:
-                runtime.retire(party)
+                runtime.venue.retire(party)
             raise
         self._runtime, self._settings, self._parties, self._dataset, self._demo = runtime, settings, parties, data, demo
 
@@ -195,7 +200,7 @@ class Federation(Described):
             No such party, behaviour or option.
         """
         chosen = make_behaviour(behaviour, **options) if isinstance(behaviour, str) else behaviour
-        self._runtime.behave(named([party], self._parties)[0], chosen)
+        self._runtime.venue.behave(named([party], self.parties)[0], chosen)
 
     def deposit(self, amount_micro: int) -> None:
         """Put money into the client's account in the ledger, in micro-units.
@@ -226,16 +231,17 @@ class Federation(Described):
         InvalidOption
             For another name; lists these.
         """
-        parties = named(changes.pop("parties"), self._parties) if "parties" in changes else self._parties
+        parties = named(changes.pop("parties"), self.parties) if "parties" in changes else self._parties
         demo = changes.pop("made_from", self._demo)
-        check_alike(parties)
+        if parties is not None:
+            check_alike(parties)
         copy = object.__new__(type(self))
         copy._take(self._runtime, self._settings.changed(changes), parties, self._dataset, demo)
         return copy
 
     def to_dict(self) -> dict[str, Any]:
         """Settings as plain data that ``json`` takes; parties by name, and what demo parties are made of."""
-        return SavedFederation(self._settings, tuple(party.name for party in self._parties), self._demo).to_dict()
+        return SavedFederation(self._settings, tuple(party.name for party in self.parties), self._demo).to_dict()
 
     @classmethod
     def from_dict(
@@ -284,6 +290,6 @@ class Federation(Described):
         self.close()
 
     def __repr__(self) -> str:
-        names = ", ".join(party.name for party in self._parties[:8]) + (", ..." if len(self._parties) > 8 else "")
-        settings = self._settings
-        return f"<Federation of {names}: rule {settings.rule}, mechanism {settings.mechanism.name}>"
+        parties, settings = self.parties, self._settings
+        names = ", ".join(party.name for party in parties[:8]) + (", ..." if len(parties) > 8 else "")
+        return f"<Federation of {names or 'nobody yet'}: rule {settings.rule}, mechanism {settings.mechanism.name}>"

@@ -63,6 +63,13 @@ class History:
         stamp = time.strftime("%Y%m%d-%H%M%S")
         return cls(state_folder("history") / f"{stamp}-{os.getpid()}-{os.urandom(3).hex()}.jsonl", keep)
 
+    @classmethod
+    def of(cls, given: str | os.PathLike[str] | History | None, keep: Keep = "scalars") -> History:
+        """A history as people ask for one: ``"auto"``, a path, None for memory only, or one that is there."""
+        if isinstance(given, History):
+            return given
+        return cls.automatic(keep) if given == "auto" else cls(given, keep)
+
     def append(self, record: RoundRecord) -> None:
         """Add one round; on return it is in the file's hands, and a kill of this process cannot take it back."""
         entry = round_entry(record, arrays=self.keep == "answers")

@@ -139,11 +139,28 @@ class Settings:
             Rule, contribution, mechanism and parties that exclude one another; says what would fit.
         """
         check_alike(parties)
+        self.check_methods(cards, len(parties))
+
+    def check_methods(self, cards: Sequence[PartyCard] = (), n_parties: int | None = None) -> None:
+        """Nothing, if these settings fit together, and each of these parties; for a link that others may yet join.
+
+        Parameters
+        ----------
+        cards : sequence of PartyCard
+        n_parties : int, optional
+            Of the whole cohort; as many as the mechanism needs when None.
+
+        Raises
+        ------
+        UnknownName, InvalidOption, DoesNotFit
+            As for :meth:`check`.
+        """
         _check_travels(self.mechanism)
         self.for_round()
-        check_fit(self.the_rule, self.mechanism, cards, self.calibration)
-        method = self.method(len(parties))
-        self.all_options(len(parties))
+        enough = self.mechanism.carrier.min_parties if n_parties is None else n_parties
+        check_fit(self.the_rule, self.mechanism, cards, self.calibration, enough)
+        method = self.method(enough)
+        self.all_options(enough)
         offers = self.mechanism.carrier.offers
         if not satisfies(offers, method.needs):
             fits = [name for name, other in contribution_methods.items() if satisfies(offers, other.needs)]

@@ -153,7 +153,7 @@ def test_a_round_that_ends_after_closing_is_still_written_and_the_file_is_left_c
     federation = make(parties=[linear_party("Ada"), troubled.party], history=path, deadline_seconds=HANG)
     asking = threading.Thread(target=lambda: federation.ask(queries()))
     asking.start()
-    assert until(lambda: len(federation.runtime._grid._box._open) == 1), "Ada was heard"
+    assert until(lambda: len(federation.runtime.venue.grid._box._open) == 1), "Ada was heard"
     federation.close()
     asking.join(SOON)
     assert not asking.is_alive()

@@ -13,8 +13,8 @@ from tests.privacy.two_phase import CommitThenReveal
 
 def held(federation):
     """How much every part of a runtime holds."""
-    runtime, grid = federation.runtime, federation.runtime._grid
-    sides = [side for side, _ in runtime._members.values()]
+    runtime, grid = federation.runtime, federation.runtime.venue.grid
+    sides = [side for side, _ in runtime.venue._members.values()]
     return {
         "mail": sum(map(len, grid._mail.values())),
         "open": len(grid._box._open),
@@ -25,7 +25,7 @@ def held(federation):
         "jobs": sum(len(side.runtime._jobs) for side in sides),
         "janitors": sum(side.runtime._janitor is not None for side in sides),
         "enrolments": len(runtime._enrolments),
-        "members": len(runtime._members),
+        "members": len(runtime.venue._members),
         "apps": len(grid._apps),
     }
 
@@ -83,8 +83,8 @@ def test_a_party_that_retired_is_let_go(make):
     federation = make(parties=[linear_party("Ada"), leaving])
     federation.ask(queries())
     federation = federation.with_(parties=["Ada"])
-    federation.runtime.retire(leaving)
-    federation.runtime.retire(leaving)
+    federation.runtime.venue.retire(leaving)
+    federation.runtime.venue.retire(leaving)
     assert held(federation)["members"] == held(federation)["apps"] == 1
     assert federation.ask(queries()).present == ("Ada",)
 

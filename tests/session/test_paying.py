@@ -149,7 +149,7 @@ class TestLedger:
     def test_who_signs_no_receipt_is_absent_and_unpaid(self, make, ledger, monkeypatch):
         federation = make(contribution="equal", ledger=ledger)
         federation.deposit(BUDGET)
-        bo = federation.runtime.side(federation.parties[1])
+        bo = federation.runtime.venue.side(federation.parties[1])
         monkeypatch.setattr(bo, "_receipt", lambda header, reply: bytes(64))
         record = federation.ask(queries())
         assert record.payments.tolist() == [500_000, 0, 500_000]
@@ -159,7 +159,7 @@ class TestLedger:
     def test_a_receipt_is_for_what_was_sent(self, make, ledger, monkeypatch):
         federation = make(contribution="equal", ledger=ledger)
         federation.deposit(BUDGET)
-        bo = federation.runtime.side(federation.parties[1])
+        bo = federation.runtime.venue.side(federation.parties[1])
         signed = bo._receipt
         monkeypatch.setattr(bo, "_receipt", lambda header, reply: signed(header, {**reply, "answer": b"another"}))
         assert federation.ask(queries()).present == ("Ada", "Cy")

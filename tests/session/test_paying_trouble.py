@@ -170,7 +170,7 @@ def test_who_falls_out_after_its_part_was_summed_is_not_paid_and_does_not_stop_t
     with registered(Confirmed):
         federation = make(ledger=ledger, budget_micro=BUDGET, contribution="equal", mechanism="confirmed")
         federation.deposit(BUDGET)
-        bo = federation.runtime.side(federation.parties[1])
+        bo = federation.runtime.venue.side(federation.parties[1])
         handle = bo._answer
         silent = {"absent.kind": "refused", "absent.reason": "it regrets."}
         monkeypatch.setattr(bo, "_answer", lambda phase, body: silent if phase == "confirm" else handle(phase, body))
@@ -184,7 +184,7 @@ def test_who_falls_out_after_its_part_was_summed_is_not_paid_and_does_not_stop_t
 
 
 def test_who_signs_with_a_key_of_its_own_or_under_another_name_is_unpaid(federation, monkeypatch):
-    ada, bo, cy = (federation.runtime.side(party) for party in federation.parties)
+    ada, bo, cy = (federation.runtime.venue.side(party) for party in federation.parties)
     monkeypatch.setattr(bo, "_receipt", type(cy)._receipt.__get__(cy))  # Cy's hand under Bo's answer
     record = federation.ask(queries())
     assert record.present == ("Ada", "Cy")

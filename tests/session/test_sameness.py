@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import fi_workbench as fi
+from fi_workbench.session.embedded import Embedded
 from fi_workbench.session.history import History
 from fi_workbench.session.runtime import Runtime
 from fi_workbench.transport.local import LocalGrid
@@ -24,7 +25,7 @@ SETTINGS = [
 def over(grid, parties=None, **settings):
     """A federation over a transport of the test's choice."""
     federation = fi.Federation(parties or [linear_party(name) for name in NAMES], history=None, **settings)
-    runtime = Runtime(History(None), grid=grid)
+    runtime = Runtime(History(None), venue=Embedded(grid))
     federation._take(runtime, federation.settings, federation.parties, None, None)
     return federation
 

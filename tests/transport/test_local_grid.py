@@ -272,7 +272,7 @@ def hanging_party(name, event):
 def test_two_federations_over_the_same_parties_live_side_by_side():
     parties = [linear_party(name) for name in ("Ada", "Bo")]
     with fi.Federation(parties, history=None) as one, fi.Federation(parties, history=None) as other:
-        assert one.runtime._grid.run.run_id != other.runtime._grid.run.run_id
+        assert one.runtime.venue.grid.run.run_id != other.runtime.venue.grid.run.run_id
         found = {}
 
         def ask(federation, seed):
@@ -305,7 +305,7 @@ def test_closing_ends_a_round_under_way_with_absences():
 
     asking = threading.Thread(target=ask)
     asking.start()
-    assert until(lambda: len(federation.runtime._grid._box._open) == 1), "Ada was heard"
+    assert until(lambda: len(federation.runtime.venue.grid._box._open) == 1), "Ada was heard"
     federation.close()
     asking.join(SOON)
     assert not asking.is_alive()

@@ -88,7 +88,7 @@ def test_a_renamed_party_keeps_its_policy():
     with fi.Federation.demo(n_parties=2, epochs=2, history=None, policies=policies) as federation:
         desk = on(federation)
         assert desk.cohort.rename(0, "Ann")
-        side = desk.state.federation.runtime.side(desk.state.members[0].party)
+        side = desk.state.federation.runtime.venue.side(desk.state.members[0].party)
         assert side.policy.query_budget == 64
 
 
