@@ -69,6 +69,8 @@ class PartySide:
         Whom it answers; anyone when None.
     journal : Journal, optional
         What it remembers of whom it answered; in memory when None. It belongs to who made it, who closes it.
+    capabilities : frozenset of str
+        What it can do where it runs; a process that ends with each message has no ``"phases"``.
 
     Raises
     ------
@@ -82,6 +84,7 @@ class PartySide:
         identity: Identity | None = None,
         policy: Policy | None = None,
         journal: Journal | None = None,
+        capabilities: frozenset[str] = CAPABILITIES,
     ) -> None:
         self.party = party
         self.identity = identity or Identity(party.name)
@@ -89,6 +92,7 @@ class PartySide:
             raise InvalidParty(f"Party {party.name!r} is given the keys of {self.identity.name!r}; name both alike.")
         self.policy = policy or Policy()
         self.journal = journal or MemoryJournal()
+        self.capabilities = capabilities
         self.runtime = PartyRuntime()
         self.behaviour: Dishonest | None = None
         self._stopped = threading.Event()
@@ -101,7 +105,7 @@ class PartySide:
         party = self.party
         return PartyCard(
             party.name, party.classes, party.input_shape, party.outputs, party.model, party.facts.names(),
-            CAPABILITIES, self.identity.public,
+            self.capabilities, self.identity.public,
         )  # fmt: skip
 
     def behave(self, behaviour: Dishonest | None) -> None:
