@@ -53,7 +53,8 @@ class History:
         self.path = None if path is None else Path(path)
         self.keep = keep
         self._entries: list[dict[str, Any]] = _read(self.path) if self.path is not None and self.path.exists() else []
-        self._file: io.TextIOWrapper | None = None
+        self._file: io.FileIO | None = None
+        self._unwritten = b""  # of a disk that was full; in the file's order
         self._closed = False
         self._lock = threading.Lock()
 
@@ -71,17 +72,17 @@ class History:
         return cls.automatic(keep) if given == "auto" else cls(given, keep)
 
     def append(self, record: RoundRecord) -> None:
-        """Add one round; on return it is in the file's hands, and a kill of this process cannot take it back."""
+        """Add one round; on return it is in the file's hands, and a kill of this process cannot take it back.
+
+        Where the file cannot be written (a full disk) the round stays in memory, a warning says so once, and each later
+        round tries again.
+        """
         entry = round_entry(record, arrays=self.keep == "answers")
         line = json.dumps(entry, allow_nan=False) + "\n" if self.path is not None else ""
         with self._lock:
             self._entries.append(entry)
             if self.path is not None:
-                if self._file is None:
-                    self.path.parent.mkdir(parents=True, exist_ok=True)
-                    self._file = self.path.open("a", encoding="utf-8")
-                self._file.write(line)
-                self._file.flush()
+                self._write(self.path, line.encode())
                 if self._closed:  # a round that was under way
                     self._close_file()
 
@@ -134,6 +135,22 @@ class History:
         with self._lock:
             self._closed = True
             self._close_file()
+
+    def _write(self, path: Path, line: bytes) -> None:
+        waiting, self._unwritten = bool(self._unwritten), self._unwritten + line
+        try:
+            if self._file is None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = path.open("ab", buffering=0)
+            while self._unwritten:
+                self._unwritten = self._unwritten[self._file.write(self._unwritten) :]
+        except OSError as error:
+            if not waiting:
+                warnings.warn(
+                    f"The history cannot be written to {path} ({error.strerror}). Rounds go on and stay in memory; "
+                    "they are written as soon as that is possible, or save them elsewhere: history.save(path).",
+                    stacklevel=3,
+                )
 
     def _close_file(self) -> None:
         if self._file is not None:

@@ -271,3 +271,20 @@ def test_a_folder_is_not_set_aside(tmp_path):
     with pytest.raises(CorruptFile, match=r"is a folder.*\.jsonl"):
         fi.History(tmp_path)
     assert tmp_path.is_dir()
+
+
+def test_a_full_disk_costs_no_round(tmp_path):
+    """A real write error, again and again, until there is room."""
+    path = tmp_path / "history.jsonl"
+    with fi.Federation([linear_party("Ada")], history=path) as federation:
+        federation.ask(queries())
+        whole = federation.history._file
+        federation.history._file = Path("/dev/full").open("wb", buffering=0)
+        with pytest.warns(UserWarning, match="cannot be written .*No space left"):
+            federation.ask(queries())
+        assert federation.ask(queries()).round == 3  # said once
+        assert len(federation.history) == 3
+        federation.history._file.close()
+        federation.history._file = whole
+        federation.ask(queries())
+    assert [entry["round"] for entry in fi.History.load(path)] == [1, 2, 3, 4]
