@@ -42,6 +42,8 @@ _HOMES = {
     "session.federation": ("Federation",),
     "session.gaming": ("gaming_matrix", "gaming_matrix_of"),
     "session.history": ("History",),
+    "session.reachable": ("attach",),
+    "session.joining": ("Joined", "join"),
     "widgets.progress_bar": ("ProgressBar",),
     "widgets.workbench": ("Workbench",),
 }  # fmt: skip
@@ -59,6 +61,7 @@ __all__ = [
     "History",
     "Identity",
     "Interactions",
+    "Joined",
     "Ledger",
     "LocalView",
     "Mechanism",
@@ -77,6 +80,7 @@ __all__ = [
     "__version__",
     "aggregate",
     "aggregation_rule",
+    "attach",
     "audit_claims",
     "behaviour",
     "behaviours",
@@ -97,6 +101,7 @@ __all__ = [
     "gaming_matrix",
     "gaming_matrix_of",
     "interactions",
+    "join",
     "load_dataset",
     "make_behaviour",
     "make_partition",
@@ -159,6 +164,8 @@ if TYPE_CHECKING:
     from fi_workbench.session.federation import Federation
     from fi_workbench.session.gaming import gaming_matrix, gaming_matrix_of
     from fi_workbench.session.history import History
+    from fi_workbench.session.joining import Joined, join
+    from fi_workbench.session.reachable import attach
     from fi_workbench.widgets.progress_bar import ProgressBar
     from fi_workbench.widgets.workbench import Workbench
 

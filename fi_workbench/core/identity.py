@@ -71,6 +71,11 @@ class Identity:
     _signing: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate, repr=False)
     _opening: X25519PrivateKey = field(default_factory=X25519PrivateKey.generate, repr=False)
 
+    @classmethod
+    def of_keys(cls, name: str, signing: Ed25519PrivateKey, opening: X25519PrivateKey) -> Identity:
+        """An identity with keys that its owner has kept."""
+        return cls(name, signing, opening)
+
     @cached_property
     def public(self) -> PublicIdentity:
         """What others may know."""

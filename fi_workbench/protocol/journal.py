@@ -1,4 +1,4 @@
-"""What a party remembers of whom it answered: queries granted to each client, and rounds that were asked before.
+"""What a party remembers: queries granted to each client, rounds that were asked before, the links it relies on.
 
 A party that lives as long as its kernel keeps this in memory. One that is restarted keeps it in an SQLite file beside
 its key, booked before an answer leaves: ``synchronous=NORMAL`` loses nothing when the process is killed, and at a power
@@ -8,13 +8,14 @@ cut at most the last bookings, whole.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sqlite3
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -37,14 +38,23 @@ _SWEEP_SECONDS = 30.0
 
 _SCHEMA = (
     "CREATE TABLE granted(client BLOB PRIMARY KEY, n_queries INTEGER NOT NULL) STRICT, WITHOUT ROWID",
-    "CREATE TABLE asked(round_id BLOB PRIMARY KEY, client BLOB NOT NULL, at REAL NOT NULL, n_queries INTEGER NOT NULL)"
-    " STRICT, WITHOUT ROWID",
+    (
+        "CREATE TABLE lately(client BLOB, second INTEGER, n_queries INTEGER NOT NULL, PRIMARY KEY (client, second))"
+        " STRICT, WITHOUT ROWID"
+    ),
+    "CREATE TABLE asked(round_id BLOB PRIMARY KEY, at REAL NOT NULL) STRICT, WITHOUT ROWID",
     "CREATE INDEX asked_at ON asked(at)",
-    "CREATE INDEX asked_by ON asked(client, at)",
+    "CREATE TABLE pinned(address TEXT PRIMARY KEY, fingerprint TEXT NOT NULL) STRICT, WITHOUT ROWID",
 )
 _GRANT = (
     "INSERT INTO granted VALUES (?1, ?2) ON CONFLICT (client) DO UPDATE SET n_queries = n_queries + excluded.n_queries"
 )
+_GRANT_NOW = (
+    "INSERT INTO lately VALUES (?1, ?2, ?3)"
+    " ON CONFLICT (client, second) DO UPDATE SET n_queries = n_queries + excluded.n_queries"
+)
+# a clock that was set back must not lock clients out
+_LATELY = "SELECT second, n_queries FROM lately WHERE client = ? AND second > ? AND second < ? ORDER BY second"
 
 
 class UnusableJournal(FederationError, OSError):
@@ -72,6 +82,7 @@ class Journal(ABC):
     def spent(self, client: str) -> int:
         """Queries granted so far to the client with this Ed25519 key, in hexadecimal."""
 
+    @abstractmethod
     def close(self) -> None:
         """Book nothing more."""
 
@@ -88,30 +99,29 @@ class MemoryJournal(Journal):
     def book(self, header: RoundHeader, policy: Policy) -> None:
         """See :meth:`Journal.book`."""
         with self._lock:
-            if policy.queries_per_minute is None:
-                lately: Iterable[tuple[float, int]] = ()
-                now = 0.0
-            else:
-                now = self._clock()
-                lately = self._of_the_last_minute(header.client, now)
-            policy.check_amounts(header.n_queries, self._spent[header.client], lately, now)
+            now = self._clock()
+            grants = self._of_the_last_minute(header.client, now) if policy.queries_per_minute is not None else deque()
+            policy.check_amounts(header.n_queries, self._spent[header.client], grants, now)
             self._spent[header.client] += header.n_queries
-            if policy.queries_per_minute is not None:
-                self._lately.setdefault(header.client, deque()).append((now, header.n_queries))
+            if policy.queries_per_minute is None:
+                return
+            if grants and grants[-1][0] == _second(now):
+                grants[-1] = (_second(now), grants[-1][1] + header.n_queries)
+            else:
+                grants.append((_second(now), header.n_queries))
 
     def spent(self, client: str) -> int:
         """See :meth:`Journal.spent`."""
         with self._lock:
             return self._spent[client]
 
-    def _of_the_last_minute(self, client: str, now: float) -> Iterable[tuple[float, int]]:
-        grants = self._lately.get(client)
-        if grants is None:
-            return ()
+    def close(self) -> None:
+        """See :meth:`Journal.close`; there is nothing to put away."""
+
+    def _of_the_last_minute(self, client: str, now: float) -> deque[tuple[float, int]]:
+        grants = self._lately.setdefault(client, deque())
         while grants and grants[0][0] <= now - WINDOW_SECONDS:
             grants.popleft()
-        if not grants:
-            del self._lately[client]
         return grants
 
 
@@ -180,6 +190,25 @@ class FileJournal(Journal):
                 raise Closed("This journal was closed.")
             return _spent(self._connection, bytes.fromhex(client))
 
+    def pinned(self, address: str) -> str | None:
+        """Fingerprint of the certificate that this party relies on at ``address``, where it was told one before."""
+        with self._lock:
+            row = self._connection.execute("SELECT fingerprint FROM pinned WHERE address = ?", (address,)).fetchone()
+            return None if row is None else str(row[0])
+
+    def pin(self, address: str, fingerprint: str) -> None:
+        """Rely on this certificate at ``address`` from now on.
+
+        Raises
+        ------
+        UnusableJournal
+        """
+        with self._lock:
+            try:
+                self._connection.execute("INSERT OR REPLACE INTO pinned VALUES (?, ?)", (address, fingerprint))
+            except sqlite3.Error as error:
+                raise UnusableJournal(f"The journal {self.path} cannot be written: {error}.") from error
+
     def close(self) -> None:
         """Put everything into the one file."""
         with self._lock:
@@ -195,12 +224,11 @@ class FileJournal(Journal):
                 raise Refused(f"round {header.round_id[:8]} was asked before; a question is answered once.")
             lately: list[tuple[float, int]] = []
             if policy.queries_per_minute is not None:
-                lately = connection.execute(
-                    "SELECT at, n_queries FROM asked WHERE client = ? AND at > ? ORDER BY at",
-                    (client, now - WINDOW_SECONDS),
-                ).fetchall()
+                window = (client, now - WINDOW_SECONDS, now + WINDOW_SECONDS + 1)
+                lately = connection.execute(_LATELY, window).fetchall()
+                connection.execute(_GRANT_NOW, (client, _second(now), header.n_queries))
             policy.check_amounts(header.n_queries, _spent(connection, client), lately, now)
-            connection.execute("INSERT INTO asked VALUES (?, ?, ?, ?)", (round_id, client, now, header.n_queries))
+            connection.execute("INSERT INTO asked VALUES (?, ?)", (round_id, now))
             connection.execute(_GRANT, (client, header.n_queries))
             connection.execute("COMMIT")
         except BaseException:
@@ -212,6 +240,7 @@ class FileJournal(Journal):
         """Forget rounds that nobody can replay any more; now and then."""
         if now >= self._next_sweep or now < self._next_sweep - _SWEEP_SECONDS:
             connection.execute("DELETE FROM asked WHERE at <= ?", (now - REMEMBERED_SECONDS,))
+            connection.execute("DELETE FROM lately WHERE second <= ?", (now - WINDOW_SECONDS,))
             self._next_sweep = now + _SWEEP_SECONDS
 
     def _prepare(self) -> None:
@@ -251,6 +280,11 @@ class FileJournal(Journal):
 _WAY_OUT = (
     "It was left as it is. Moved away, every client's budget begins anew; that is for the party's owner to decide."
 )
+
+
+def _second(now: float) -> int:
+    """Grants are counted by the second, so that a busy client costs no more than sixty numbers; none is freed early."""
+    return math.ceil(now)
 
 
 def _spent(connection: sqlite3.Connection, client: bytes) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
@@ -124,7 +125,7 @@ class Policy:
             if too_many <= 0:
                 raise Refused(
                     f"{n_queries} queries more would be over the {rate} that this party takes from a client in a "
-                    f"minute; ask again in {max(seconds, 0.0) + 0.5:.0f} s."
+                    f"minute; ask again in {max(math.ceil(seconds), 1)} s."
                 )
 
     def to_dict(self) -> dict[str, object]:

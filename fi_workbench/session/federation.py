@@ -222,16 +222,18 @@ class Federation(Reachable):
         **changes
             ``rule``, ``rule_options``, ``mechanism``, ``mechanism_options``, ``contribution``,
             ``contribution_options``, ``deadline_seconds``, ``seed``, ``calibration``, ``abstain_below``, ``payout``,
-            ``payout_options``, ``budget_micro``, and ``parties``: Party objects, or names of
-            parties that are in this federation. Options go back to their defaults where the method they belong to
-            changes and they are not given. ``made_from`` says what the given demo parties are made of.
+            ``payout_options``, ``budget_micro``, and ``parties``: Party objects, or names of parties that are in this
+            federation; None, over a link, for whoever is on it. Options go back to their defaults where the method
+            they belong to changes and they are not given. ``made_from`` says what the given demo parties are made of.
 
         Raises
         ------
         InvalidOption
             For another name; lists these.
         """
-        parties = named(changes.pop("parties"), self.parties) if "parties" in changes else self._parties
+        parties = changes.pop("parties", self._parties)
+        if parties is not None or self.link is None:
+            parties = named(parties, self.parties)
         demo = changes.pop("made_from", self._demo)
         if parties is not None:
             check_alike(parties)

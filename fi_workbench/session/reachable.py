@@ -126,7 +126,7 @@ class Reachable(Described):
         FederationError
             The address cannot be listened on, or settings do not fit together.
         """
-        from fi_workbench.transport.hosted import HostedLink  # noqa: PLC0415 (a web server, for who hosts only)
+        from fi_workbench.transport.hosted.link import HostedLink  # noqa: PLC0415 (a web server, for who hosts only)
 
         data = load_dataset(dataset) if isinstance(dataset, str) else dataset
         if data is not None:
@@ -201,7 +201,8 @@ class Reachable(Described):
         UnknownName
             None is announced under this name; lists those that are.
         """
-        from fi_workbench.transport.hosted import AttachedLink, announced  # noqa: PLC0415 (for who attaches only)
+        from fi_workbench.transport.hosted.announced import announced  # noqa: PLC0415 (for who attaches only)
+        from fi_workbench.transport.hosted.attached import AttachedLink  # noqa: PLC0415
 
         found = announced()
         fitting = [one for one in found if name is None or name in (one.name, one.id)]

@@ -91,7 +91,7 @@ def test_a_field_that_cannot_be_is_refused_and_nothing_is_booked(tables, changes
     table = tables(policies={"Ada": Policy(query_budget=100)})
     said = refusal(ask(table, **changes))
     assert "header" in said or "version" in said
-    assert table.sides["Ada"].budget.spent(table.client.identity.public.verify_key.hex()) == 0
+    assert table.sides["Ada"].journal.spent(table.client.identity.public.verify_key.hex()) == 0
     assert ask(table)["answer"].shape == (6, 3), "and the party goes on"
 
 
@@ -204,7 +204,7 @@ def test_a_replay_costs_the_client_nothing(tables):
     message = table.protect(queries(6), table.settings()).messages["Ada"]
     for _ in range(3):
         table.sides["Ada"].handle("answer", message)
-    assert table.sides["Ada"].budget.spent(table.client.identity.public.verify_key.hex()) == 6
+    assert table.sides["Ada"].journal.spent(table.client.identity.public.verify_key.hex()) == 6
 
 
 @pytest.mark.parametrize(
@@ -260,13 +260,13 @@ def test_what_a_mechanism_promises_is_kept_by_the_party_not_by_the_client(tables
 
 def test_a_budget_is_kept_for_each_client_key_and_spent_before_the_answer_leaves(tables):
     table = tables(policies={"Ada": Policy(query_budget=10)})
-    budget, one, other = table.sides["Ada"].budget, Identity("one"), Identity("other")
+    journal, one, other = table.sides["Ada"].journal, Identity("one"), Identity("other")
     seen = []
     predict = table.sides["Ada"].party.function
     object.__setattr__(
         table.sides["Ada"].party,
         "function",
-        lambda asked: seen.append(budget.spent(one.public.verify_key.hex())) or predict(asked),
+        lambda asked: seen.append(journal.spent(one.public.verify_key.hex())) or predict(asked),
     )
     assert "answer" in ask(table, client=one)
     assert seen == [6], "already booked when the model is asked"
@@ -290,7 +290,7 @@ def test_an_enrolment_takes_nothing_from_the_budget_and_gets_no_answer(tables):
     enrol = table.protect(None, table.settings(rule="class_competence"))
     reply = table.sides["Ada"].handle("answer", enrol.messages["Ada"])
     assert set(reply) == {"sum.class_totals"}
-    assert table.sides["Ada"].budget.spent(enrol.header.client) == 0
+    assert table.sides["Ada"].journal.spent(enrol.header.client) == 0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -279,7 +279,7 @@ def test_a_full_disk_costs_no_round(tmp_path):
     with fi.Federation([linear_party("Ada")], history=path) as federation:
         federation.ask(queries())
         whole = federation.history._file
-        federation.history._file = Path("/dev/full").open("wb", buffering=0)
+        federation.history._file = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115 (closed below)
         with pytest.warns(UserWarning, match="cannot be written .*No space left"):
             federation.ask(queries())
         assert federation.ask(queries()).round == 3  # said once

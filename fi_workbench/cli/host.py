@@ -1,0 +1,134 @@
+"""``fi-workbench host``: a link that parties join and other processes of this user attach to."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from fi_workbench.cli.bars import bars_on, shown_in
+from fi_workbench.core.errors import FederationError
+
+if TYPE_CHECKING:
+    from fi_workbench.core.progress import OnProgress, Progress
+    from fi_workbench.session.hosting import Host
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "host", help="host a link that parties join, until stopped",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("--name", default="federation", help="what it is called; its keys are kept under this name")
+    parser.add_argument(
+        "--address", default="127.0.0.1:0", metavar="HOST:PORT", help="where to listen; port 0 is any free one"
+    )
+    parser.add_argument("--approve", action="store_true", help="parties that join wait until they are approved")
+    parser.add_argument("--certificate", type=Path, metavar="FILE", help="PEM chain; self-signed otherwise")
+    parser.add_argument("--certificate-key", type=Path, metavar="FILE", help="its private key, PEM")
+    parser.add_argument("--invite", type=int, default=1, metavar="N", help="print this many join commands at the start")
+    demo = parser.add_argument_group("demo parties, trained and run by this process")
+    demo.add_argument("--parties", type=int, default=0, metavar="N", help="how many; none: others join")
+    demo.add_argument("--dataset", default="digits", help="digits, fashionmnist, pneumoniamnist, or an .npz file")
+    demo.add_argument("--alpha", type=float, default=0.3, help="label skew between them; small is more skewed")
+    demo.add_argument("--model", default="mlp", help="logistic_regression, mlp, lenet or resnet")
+    demo.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--until-eof", action="store_true", help="end when the standard input does")
+    parser.add_argument("--announce-by", choices=("cli", "panel", "kernel"), default="cli", help=argparse.SUPPRESS)
+    parser.add_argument("--json", action="store_true", help="print one JSON object for each event")
+    parser.set_defaults(run=_host)
+
+
+def _host(options: argparse.Namespace, console: Console) -> int:
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    if not options.json:
+        with bars_on(console) as bars:
+            host = _made(options, shown_in(bars))
+        return _stay(host, options, console)
+    try:
+        host = _made(options, _json_progress)
+    except FederationError as error:
+        _json_line(event="error", text=str(error))
+        raise
+    return _stay(host, options, console)
+
+
+def _made(options: argparse.Namespace, on_progress: OnProgress) -> Host:
+    from fi_workbench.core.errors import InvalidOption
+    from fi_workbench.session.demo import Demo
+    from fi_workbench.session.hosting import Host
+
+    if (options.certificate is None) != (options.certificate_key is None):
+        raise InvalidOption("--certificate and --certificate-key go together.")
+    if options.parties < 0:
+        raise InvalidOption(f"--parties must be 0 or more, not {options.parties}.")
+    demo = Demo(options.dataset, options.parties, options.alpha, options.seed, options.model)
+    return Host(
+        options.name, options.address, demo=demo if options.parties else None, approve=options.approve,
+        certificate=None if options.certificate is None else (options.certificate, options.certificate_key),
+        by=options.announce_by, on_progress=on_progress,
+    )  # fmt: skip
+
+
+def _stay(host: Host, options: argparse.Namespace, console: Console) -> int:
+    with host:
+        told = _ends_with(host.stop, until_eof=options.until_eof)
+        status = host.link.status
+        if options.json:
+            announced = host.link.announced
+            _json_line(event="up", id=announced and announced.id, address=status.address, name=status.name)
+        else:
+            out = Console(soft_wrap=True, highlight=False)
+            out.print(
+                f"{status.name} listens on {status.address}; certificate SHA-256 {status.fingerprint}", markup=False
+            )
+            if host.parties:
+                out.print(f"{len(host.parties)} demo parties answer: {', '.join(host.parties)}", markup=False)
+            for command in host.link.invite(options.invite) if options.invite else ():
+                out.print(command, markup=False)
+            out.print(f'Ask it from Python: fi.attach("{status.name}"). Ctrl-C ends it.', markup=False)
+        while not host.wait(0.5):
+            pass
+    if not options.json:
+        console.print("The link has ended; its name, certificate and keys are kept.")
+    return 130 if signal.SIGINT in told else 0
+
+
+def _ends_with(stop: Callable[[], None], until_eof: bool) -> list[int]:
+    """Have signals, and the end of the standard input where wanted, end it; which signals came."""
+    told: list[int] = []
+
+    def hear(number: int, _frame: object) -> None:
+        told.append(number)
+        stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, hear)
+    if until_eof:
+
+        def read() -> None:
+            while os.read(sys.stdin.fileno(), 4096):  # not sys.stdin's buffer, whose lock is wanted at the exit
+                pass
+            stop()
+
+        threading.Thread(target=read, name="fi-until-eof", daemon=True).start()
+    return told
+
+
+def _json_progress(progress: Progress) -> None:
+    _json_line(event="preparing", task=progress.task, done=progress.done, total=progress.total)
+
+
+def _json_line(**event: Any) -> None:
+    sys.stdout.write(json.dumps(event) + "\n")
+    sys.stdout.flush()
