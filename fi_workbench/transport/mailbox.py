@@ -34,6 +34,12 @@ class Mailbox:
         with self._lock:
             return tuple(message for message_id, message in self._open.items() if message_id not in self._replies)
 
+    @property
+    def answered(self) -> tuple[str, ...]:
+        """Ids of messages whose reply is there."""
+        with self._lock:
+            return tuple(self._replies)
+
     def open(self, message: Message) -> str:
         """Wait for a reply to this message, and return its id."""
         with self._lock:

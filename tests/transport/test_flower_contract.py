@@ -1,8 +1,15 @@
-"""What we count on in Flower, public and not: an upgrade of the pin must pass here first."""
+"""What we count on in Flower, public and not: an upgrade of the pin must pass here first.
+
+What needs a whole SuperLink with parties (a round, a dropout, TLS and node authentication, a restart) is in
+``test_superlink.py``, and a stock SuperNode in ``test_superlink_stock.py``: they belong to the gate, too.
+"""
 
 import inspect
+import io
 import time
 import tomllib
+import warnings
+import zipfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,11 +19,19 @@ from flwr.app import DEFAULT_TTL, Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
 
+from fi_workbench.core.errors import FederationError
 from fi_workbench.transport.client_app import client_app
 from fi_workbench.transport.flower_internals import error_reply, new_message, through_protobuf
+from fi_workbench.transport.flower_internals.fleet import Fleet
+from fi_workbench.transport.flower_internals.runtime_api import RuntimeApi
 from fi_workbench.transport.grid import WaitingGrid
 from fi_workbench.transport.local import LocalGrid
+from fi_workbench.transport.node import refusal
+from fi_workbench.transport.protobuf_http import Address, Connection, Rejected
+from fi_workbench.transport.superlink.fab import pack, stub_fab
 from fi_workbench.transport.wire import decode, encode
+from tests.transport.node_cases import KEY
+from tests.transport.superlink_process import SuperLinkProcess
 
 BODY = {"queries": np.arange(6, dtype=np.float32).reshape(2, 3), "header": b"\x00\xff", "names": ["a", "b"]}
 
@@ -180,3 +195,115 @@ def test_an_unknown_phase_or_node_is_an_error_reply(grid):
     assert {reply.error.code for reply in replies} == {2}
     assert len(replies) == 3
     assert isinstance(replies[0].error, Error)
+
+
+def test_a_bundle_is_what_flowers_own_builder_makes():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its command line's libraries have names that others of them deprecated
+        from flwr.cli.build import build_fab_from_files  # noqa: TID251
+
+        files = zipfile.ZipFile(io.BytesIO(stub_fab()))
+        plain = {name: files.read(name) for name in files.namelist() if not name.startswith(".info")}
+        theirs = zipfile.ZipFile(io.BytesIO(build_fab_from_files(plain)[0]))
+    # theirs writes the project file anew, so its text and its sum may differ
+    assert theirs.namelist() == files.namelist()
+    assert theirs.read(".info/CONTENT").split()[1:] == files.read(".info/CONTENT").split()[1:]
+    assert tomllib.loads(theirs.read("pyproject.toml").decode()) == tomllib.loads(plain["pyproject.toml"].decode())
+    assert pack(plain) == pack(plain)
+    assert stub_fab() != stub_fab()
+
+
+def test_how_long_a_signature_is_good():
+    from flwr.common.constant import SYSTEM_TIME_TOLERANCE, TIMESTAMP_TOLERANCE  # noqa: TID251
+
+    assert (refusal._AHEAD_SECONDS, refusal._BEHIND_SECONDS) == (SYSTEM_TIME_TOLERANCE, TIMESTAMP_TOLERANCE)
+
+
+@pytest.fixture(scope="module")
+def superlink(tmp_path_factory):
+    with SuperLinkProcess(tmp_path_factory.mktemp("contract")) as one:
+        yield one
+
+
+@pytest.fixture
+def post(superlink):
+    """Posts to a SuperLink, and says in `post.paths` what was asked."""
+    connection = Connection(Address.parse(superlink.address), superlink.tls, None)
+
+    def counted(path, body, headers, seconds):
+        counted.paths.append(path)
+        return connection.post(path, body, headers, seconds)
+
+    counted.paths = []
+    yield counted
+    connection.close()
+
+
+def test_only_the_task_of_our_own_bundle_is_claimed(post):
+    api, older, newer = RuntimeApi(), stub_fab(), stub_fab()
+    runs = {fab: api.start(post, fab) for fab in (older, newer)}
+    tokens = {fab: api.acquire(post, fab) for fab in (newer, older)}
+    assert {fab: api.begin(post, token).run_id for fab, token in tokens.items()} == runs
+    assert api.acquire(post, newer) == "", "a task is claimed once"
+    assert api.acquire(post, stub_fab()) == ""
+    for token in tokens.values():
+        assert api.heartbeat(post, token)
+        api.finish(post, token, 20.0)
+
+
+def test_a_token_ends_with_its_run(post):
+    api, fab = RuntimeApi(), stub_fab()
+    api.start(post, fab)
+    token = api.acquire(post, fab)
+    api.begin(post, token)
+    api.finish(post, token, 20.0)
+    for call in (api.heartbeat, api.nodes):
+        with pytest.raises(Rejected) as error:
+            call(post, token)
+        assert error.value.status == 401
+    with pytest.raises(FederationError):
+        api.pull(post, token, ["a" * 64])
+
+
+def test_contents_travel_inline_in_one_request_each_way(post):
+    api, fab, fleet = RuntimeApi(), stub_fab(), Fleet(KEY, "me")
+    api.start(post, fab)
+    token = api.acquire(post, fab)
+    run = api.begin(post, token)
+    fleet.register(post)
+    node = fleet.activate(post, 10.0)
+    assert [one.node for one in api.nodes(post, token)] == [node]
+    assert fleet.pull(post, node) == []
+
+    question = new_message(encode(BODY), "query.answer", run.run_id, node, "round", 30.0, "a" * 64)
+    post.paths.clear()
+    assert api.push(post, token, [question], []) == set()
+    [pulled] = fleet.pull(post, node)
+    assert pulled.whole
+    assert repr(decode(pulled.message.content)) == repr(decode(question.content))
+    assert pulled.message.metadata.message_id == "a" * 64
+    fleet.push(post, node, Message(encode({"said": "yes"}), reply_to=pulled.message), 0.1)
+    [reply] = api.pull(post, token, ["a" * 64])
+    assert decode(reply.content) == {"said": "yes"}
+    assert reply.metadata.reply_to_message_id == "a" * 64
+    assert reply.metadata.src_node_id == node
+    assert post.paths == [
+        f"/v1/{call}-messages" for call in ("runtime/push", "fleet/pull", "fleet/push", "runtime/pull")
+    ]  # fmt: skip
+
+    # not stored, and told so: a node that nobody knows
+    lost = new_message(encode(BODY), "query.answer", run.run_id, 12345, "round", 30.0, "c" * 64)
+    assert api.push(post, token, [lost], []) == {"c" * 64}
+    # what was never sent, or has expired, is an error of the SuperLink's own
+    [unknown] = api.pull(post, token, ["d" * 64])
+    assert unknown.has_error()
+    # where a node was cut off, the SuperLink takes it for online still, and lets it go on under the same id
+    with pytest.raises(Rejected) as error:
+        fleet.activate(post, 10.0)
+    assert error.value.status == 412
+    assert fleet.heartbeat(post, node, 10.0)
+    fleet.deactivate(post, node, 20.0)
+    assert api.nodes(post, token) == []
+    assert fleet.activate(post, 10.0) == node
+    fleet.deactivate(post, node, 20.0)
+    api.finish(post, token, 20.0)
