@@ -85,7 +85,7 @@ class Host:
                 self._join(party)
             if demo is not None:
                 self._wanted = demo.n_parties
-                self.link.runs_demo(demo.to_dict(), demo.n_parties, self.scale)
+                self.link.shown.runs_demo(demo.to_dict(), demo.n_parties, self.scale)
                 self.link.told({"rule": "soft_vote", "mechanism": "plain", "dataset": demo.dataset})
         except BaseException:
             self.close()
@@ -144,7 +144,7 @@ class Host:
                         self._join(party)
             except FederationError:
                 _log.exception("the demo parties stay %s", ", ".join(self._joined))
-            self.link.runs_demo(demo.to_dict(), len(self._joined), self.scale)
+            self.link.shown.runs_demo(demo.to_dict(), len(self._joined), self.scale)
 
     def _join(self, party: Party) -> None:
         key = KeyFile.load_or_create(private_folder(self._keys / "demo") / f"{party.name}.key", party.name)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from fi_workbench.core.errors import DoesNotFit, FederationError, NoAnswer, UnknownName
-from fi_workbench.core.folders import state_folder
 from fi_workbench.core.messages import PartyCard
 from fi_workbench.parties import Dataset, Party, load_dataset
 from fi_workbench.session.demo import Demo
@@ -126,7 +125,9 @@ class Reachable(Described):
         FederationError
             The address cannot be listened on, or settings do not fit together.
         """
-        from fi_workbench.transport.hosted.link import HostedLink  # noqa: PLC0415 (a web server, for who hosts only)
+        # a web server, for who hosts only
+        from fi_workbench.transport.hosted.keeping import link_folder  # noqa: PLC0415
+        from fi_workbench.transport.hosted.link import HostedLink  # noqa: PLC0415
 
         data = load_dataset(dataset) if isinstance(dataset, str) else dataset
         if data is not None:
@@ -134,7 +135,7 @@ class Reachable(Described):
         link = HostedLink.open(
             address,
             name=name or "federation",
-            folder=None if name is None else state_folder("links") / name,
+            folder=None if name is None else link_folder(name),
             approve=approve,
             certificate=None if certificate is None else (Path(certificate[0]), Path(certificate[1])),
             classes=None if classes is None else tuple(classes),
