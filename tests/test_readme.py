@@ -1,6 +1,9 @@
 """What the README shows runs."""
 
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +18,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_the_ten_lines(capsys):
-    assert len(BLOCKS) == 3
+    assert len(BLOCKS) == 4
     names = {}
     exec(BLOCKS[0], names)
     names["federation"].close()
@@ -54,6 +57,30 @@ def test_rounds_that_pay_and_a_party_that_cheats(tmp_path, monkeypatch):
         assert (names["record"].payment, names["record"].payments.sum()) == ("settled", 1_000_000)
         assert list(federation.behaviours) == ["B"]
         assert federation.ledger.verify().ok
+
+
+def test_a_party_joins_by_the_printed_command(tmp_path, capsys):
+    party = "import fi_workbench as fi\n"
+    party += "data = fi.load_dataset('digits')\n"
+    party += "def model(images):\n    return images.reshape(len(images), -1)[:, :10]\n"
+    party += "party = fi.Party.from_callable(model, name='lab', classes=data.classes, outputs='logits',\n"
+    party += "                               input_shape=data.test_images.shape[1:])\n"
+    (tmp_path / "my_party.py").write_text(party)
+    made, asked = BLOCKS[3].rsplit("\n", 2)[0], BLOCKS[3].splitlines()[2]
+    names = {"fi": fi}
+    exec(made, names)
+    command = shlex.split(capsys.readouterr().out)
+    assert command[:2] == ["fi-workbench", "join"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fi_workbench", *command[1:]], cwd=tmp_path, stdout=subprocess.PIPE
+    )
+    try:
+        exec(asked, names)
+        with names["federation"] as federation:
+            assert federation.ask(federation.test_set[0][:8]).present == ("lab",)
+    finally:
+        process.terminate()
+        process.communicate()
 
 
 @pytest.mark.parametrize(
