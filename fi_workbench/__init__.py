@@ -38,11 +38,11 @@ _HOMES = {
     "core.options": ("Between", "OneOf"),
     "core.records": ("RoundRecord",),
     "protocol.policy": ("Policy",),
+    "session.attaching": ("attach",),
     "session.comparing": ("compare_rules",),
     "session.federation": ("Federation",),
     "session.gaming": ("gaming_matrix", "gaming_matrix_of"),
     "session.history": ("History",),
-    "session.reachable": ("attach",),
     "session.joining": ("Joined", "join"),
     "widgets.progress_bar": ("ProgressBar",),
     "widgets.workbench": ("Workbench",),
@@ -160,12 +160,12 @@ if TYPE_CHECKING:
     from fi_workbench.parties.behaviours import behaviour, behaviours, make_behaviour
     from fi_workbench.privacy import Mechanism, mechanisms
     from fi_workbench.protocol.policy import Policy
+    from fi_workbench.session.attaching import attach
     from fi_workbench.session.comparing import compare_rules
     from fi_workbench.session.federation import Federation
     from fi_workbench.session.gaming import gaming_matrix, gaming_matrix_of
     from fi_workbench.session.history import History
     from fi_workbench.session.joining import Joined, join
-    from fi_workbench.session.reachable import attach
     from fi_workbench.widgets.progress_bar import ProgressBar
     from fi_workbench.widgets.workbench import Workbench
 

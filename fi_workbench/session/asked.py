@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from fi_workbench.core.errors import Refused
 from fi_workbench.core.messages import Body
+from fi_workbench.core.plain_text import clean
 from fi_workbench.protocol.header import HEADER, RoundHeader, read_header
 from fi_workbench.protocol.ports import ABSENT_KIND, ABSENT_REASON, ANNOUNCE, ROUND_ID
 
@@ -18,8 +19,6 @@ _log = logging.getLogger(__name__)
 
 _REMEMBERED = 1000
 """What is said of so many rounds is kept for their later phases."""
-
-LONGEST_TEXT = 200
 
 Handle = Callable[[str, Body], Body]
 
@@ -109,12 +108,6 @@ def watched(handle: Handle, on_asked: Callable[[Asked], None]) -> Handle:
         return reply
 
     return handled
-
-
-def clean(text: object, longest: int = LONGEST_TEXT) -> str:
-    """Text from outside, fit for a terminal and for one line of a log: nothing in it moves a cursor."""
-    shown = "".join(letter if letter.isprintable() else "?" for letter in str(text)[: longest + 1])
-    return shown if len(shown) <= longest else shown[: longest - 3] + "..."
 
 
 def _about(header: RoundHeader) -> _About:

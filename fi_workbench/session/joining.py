@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from fi_workbench.core.keyfile import KeyFile, Keys
 from fi_workbench.core.messages import PartyCard
+from fi_workbench.core.plain_text import clean
 from fi_workbench.parties.behaviours import Dishonest, make_behaviour
 from fi_workbench.parties.party import Party
 from fi_workbench.privacy.mechanism import phases_of_all
@@ -21,7 +22,7 @@ from fi_workbench.protocol.journal import FileJournal, Journal, MemoryJournal
 from fi_workbench.protocol.party_side import PartySide
 from fi_workbench.protocol.policy import Policy
 from fi_workbench.protocol.ports import ANNOUNCE
-from fi_workbench.session.asked import Asked, clean, watched
+from fi_workbench.session.asked import Asked, watched
 from fi_workbench.session.owner_log import OwnerLog
 from fi_workbench.session.party_event import PartyEvent, State, quiet
 from fi_workbench.session.trust import check_plain_http, trust

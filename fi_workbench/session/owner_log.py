@@ -13,7 +13,8 @@ from typing import cast
 
 from fi_workbench.core.errors import InvalidOption
 from fi_workbench.core.folders import state_folder
-from fi_workbench.session.asked import Asked, clean
+from fi_workbench.core.plain_text import clean
+from fi_workbench.session.asked import Asked
 
 MAX_FILE_BYTES = 2**20
 N_OLD_FILES = 3

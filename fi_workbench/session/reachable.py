@@ -278,12 +278,5 @@ class Reachable(Described):
         return ""
 
 
-def attach(name: str | None = None, **settings: Any) -> Any:
-    """Attach to a federation that another process of this user hosts here: see :meth:`Federation.attach`."""
-    from fi_workbench.session.federation import Federation  # noqa: PLC0415 (it is made of what stands above)
-
-    return Federation.attach(name, **settings)
-
-
 def _state(state: str, reason: str) -> str:
     return f"{state}: {reason}" if reason else state

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from flwr.app import Message
 
-from fi_workbench.core.errors import FederationError
+from fi_workbench.core.errors import Closed, FederationError
 from fi_workbench.core.messages import PartyCard
 from fi_workbench.protocol.announcement import ask_for_card, read_announcement
 from fi_workbench.protocol.ports import ANNOUNCE
@@ -64,7 +64,7 @@ class Announcer:
             try:
                 self._take(wait=not self._open)
                 self._look()
-            except FederationError:  # the grid was closed
+            except Closed:  # the grid
                 return
             except Exception:  # noqa: BLE001 - one node's nonsense must not keep the others out
                 _log.exception("asking for cards failed; going on")

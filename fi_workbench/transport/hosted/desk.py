@@ -12,7 +12,7 @@ import ipaddress
 import math
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from fi_workbench.core.errors import Closed, DoesNotFit, FederationError, InvalidOption, UnknownName
@@ -26,13 +26,11 @@ from fi_workbench.transport.flower_internals.link import (
     read_message,
 )
 from fi_workbench.transport.hosted.desk_client import SESSION_HEADER
+from fi_workbench.transport.hosted.desk_port import BehindDesk
 from fi_workbench.transport.hosted.hosted_grid import HostedGrid
 from fi_workbench.transport.hosted.http import PROTOBUF, Answer, HttpError, Request, json_answer, read_json, route
 from fi_workbench.transport.hosted.watch import Watch
 from fi_workbench.transport.hosted.wire_limits import TooMuch
-
-if TYPE_CHECKING:
-    from fi_workbench.transport.hosted.link import HostedLink
 
 _JSON_BYTES = 2**16
 _SECONDS = 60.0
@@ -64,13 +62,13 @@ class DeskApp:
 
     Parameters
     ----------
-    link : HostedLink
+    link : BehindDesk
     token : str
     max_request_bytes : int
         Largest batch of messages that an attached process may push.
     """
 
-    def __init__(self, link: HostedLink, token: str, max_request_bytes: int) -> None:
+    def __init__(self, link: BehindDesk, token: str, max_request_bytes: int) -> None:
         self._link, self._token, self._max_request_bytes = link, token.encode(), max_request_bytes
         self._sessions: dict[str, _Session] = {}
         self.watch = Watch()

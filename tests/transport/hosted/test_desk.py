@@ -173,7 +173,7 @@ def test_status_says_who_is_there_and_is_held_until_something_changes(host, part
 def test_told_and_demo_are_shown(host):
     host.told({"rule": "soft_vote", "round": "r", "budget_micro": 5})
     asked = []
-    host.runs_demo({"n_parties": 3}, 3, asked.append)
+    host.shown.runs_demo({"n_parties": 3}, 3, asked.append)
     assert call(host, "POST", "/scale", json={"parties": 7}).status_code == 202
     plain = call(host, "GET", "/status").json()
     assert (plain["about"]["rule"], plain["demo"], plain["scale"], asked) == ("soft_vote", {"n_parties": 3}, 7, [7])
@@ -206,7 +206,7 @@ def test_an_attached_link_sees_and_does_what_the_host_does(host, attach, parties
     with pytest.raises(DoesNotFit, match="Nobody"):
         link.expel("Nobody")
     with pytest.raises(DoesNotFit, match="demo"):
-        link.shown.scale(3)
+        link.scale(3)
     assert link.demo is None
     link.close()
     with pytest.raises(Closed):
