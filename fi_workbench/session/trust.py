@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from pathlib import Path
 
 from fi_workbench.core.errors import InvalidOption
 from fi_workbench.protocol.journal import FileJournal, Journal
 from fi_workbench.transport.protobuf_http import Address
-from fi_workbench.transport.tls import Tls
+from fi_workbench.transport.tls import Tls, is_loopback
 
 
 def check_plain_http(link: str, insecure: bool, allow_plain_http: bool) -> None:
@@ -27,16 +26,6 @@ def check_plain_http(link: str, insecure: bool, allow_plain_http: bool) -> None:
             "link's fingerprint or root certificate; or say by allow_plain_http (--allow-plain-http) that something "
             "else encrypts."
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether what is sent to ``host`` stays on this computer."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def trust(

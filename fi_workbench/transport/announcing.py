@@ -13,6 +13,7 @@ from flwr.app import Message
 
 from fi_workbench.core.errors import Closed, FederationError
 from fi_workbench.core.messages import PartyCard
+from fi_workbench.core.plain_text import clean
 from fi_workbench.protocol.announcement import ask_for_card, read_announcement
 from fi_workbench.protocol.ports import ANNOUNCE
 from fi_workbench.transport.grid import WaitingGrid
@@ -100,7 +101,7 @@ class Announcer:
 
     def _read(self, node: int, nonce: bytes, reply: Message) -> None:
         if reply.has_error():
-            self._failed(node, f"it could not announce itself: {reply.error.reason:.200}")
+            self._failed(node, f"it could not announce itself: {clean(reply.error.reason)}")
             return
         try:
             card = read_announcement(decode(reply.content), nonce)

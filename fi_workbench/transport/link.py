@@ -10,6 +10,7 @@ from flwr.app import Message
 
 from fi_workbench.core.errors import Closed
 from fi_workbench.core.messages import Body, PartyCard, Reply
+from fi_workbench.core.plain_text import clean
 from fi_workbench.core.records import Absence
 from fi_workbench.protocol.ports import Sent
 from fi_workbench.transport.grid import WaitingGrid
@@ -90,7 +91,7 @@ class FlowerLink:
 
 def _arrival(party: str, phase: str, message: Message, seconds: float) -> Reply | Absence:
     if message.has_error():
-        return Absence(party, phase, "unreachable", f"its node failed: {message.error.reason:.500}", seconds)
+        return Absence(party, phase, "unreachable", f"its node failed: {clean(message.error.reason, 500)}", seconds)
     try:
         return Reply(party, decode(message.content), seconds, size(message.content))
     except Exception as error:  # noqa: BLE001 - whatever a party sends must not stop the round

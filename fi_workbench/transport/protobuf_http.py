@@ -18,6 +18,7 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from fi_workbench.core.errors import FederationError, InvalidOption
+from fi_workbench.core.plain_text import clean
 from fi_workbench.transport.tls import Tls
 
 MAX_ANSWER_BYTES = 2**28
@@ -176,8 +177,8 @@ class Connection:
         if not answer.isclosed():
             self.close()
         if 300 <= answer.status < 400:
-            to = answer.headers.get("location", "elsewhere")
-            raise Rejected(answer.status, f"it redirects to {to:.100}, which is not followed; give that address itself")
+            to = clean(answer.headers.get("location", "elsewhere"), 100)
+            raise Rejected(answer.status, f"it redirects to {to}, which is not followed; give that address itself")
         raise Rejected(answer.status, _said(content), _date(answer.headers.get("date")))
 
 
@@ -185,8 +186,8 @@ def _why(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, ssl.SSLError):
-        return "no TLS is spoken there, and plain HTTP is not fallen back to" if _is_plain(error) else str(error)
-    return str(error) or type(error).__name__
+        return "no TLS is spoken there, and plain HTTP is not fallen back to" if _is_plain(error) else clean(error)
+    return clean(error) or type(error).__name__
 
 
 def _is_plain(error: ssl.SSLError) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 import socket
 import ssl
 from dataclasses import dataclass
@@ -98,3 +99,13 @@ class Tls:
                     "Somebody stands in between, or it has a new one: ask its host for the fingerprint."
                 )
         return wrapped
+
+
+def is_loopback(host: str) -> bool:
+    """Whether what is sent to ``host`` stays on this computer."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -57,8 +57,11 @@ def decode(record: RecordDict) -> Body:
     if values is None or not isinstance(described, str):
         raise ValueError("This message has no body of a federation.")
     body: dict[str, Any] = {name: value for name, value in values.items() if name != ARRAYS}
-    for name, (dtype, *shape) in json.loads(described).items():
-        body[name] = _array(name, body.get(name), dtype, shape)
+    try:
+        for name, (dtype, *shape) in json.loads(described).items():
+            body[name] = _array(name, body.get(name), dtype, shape)
+    except (TypeError, AttributeError, RecursionError) as error:  # JSON, but no such description
+        raise ValueError("This message's arrays are described in a way that cannot be read.") from error
     return body
 
 

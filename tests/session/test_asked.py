@@ -5,7 +5,8 @@ import logging
 import pytest
 
 from fi_workbench.core.errors import InvalidOption
-from fi_workbench.session.asked import Asked, clean, watched
+from fi_workbench.core.plain_text import clean
+from fi_workbench.session.asked import Asked, watched
 from fi_workbench.session.owner_log import MAX_FILE_BYTES, N_OLD_FILES, OwnerLog, usual_path
 from tests.harness import Table, linear_party, queries
 

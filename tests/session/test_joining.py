@@ -16,9 +16,8 @@ from fi_workbench.protocol.journal import FileJournal
 from fi_workbench.protocol.policy import Policy
 from fi_workbench.session import joining
 from fi_workbench.session.joining import Joined, journal_path
-from fi_workbench.session.trust import is_loopback
 from fi_workbench.transport.hosted.enrolment import EnrolRefused
-from fi_workbench.transport.tls import WrongCertificate
+from fi_workbench.transport.tls import WrongCertificate, is_loopback
 from tests.harness import CLASSES, HANG, SHAPE, SOON, linear_party, queries, until
 from tests.session.far_parties import absences, asked, hosted, invitation, online, protected, sent
 

@@ -38,6 +38,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as Protobuf
 
 from fi_workbench.core.errors import FederationError
+from fi_workbench.transport.hosted.wire_limits import TooMuch, check_wire
 
 SHORTEST_HEARTBEAT_SECONDS = float(HEARTBEAT_MIN_INTERVAL)
 """A link refuses a shorter interval."""
@@ -160,7 +161,10 @@ class Fleet:
         if answer is None:
             return None  # type: ignore[return-value]
         try:
+            check_wire(content, answer.DESCRIPTOR)  # a link is not trusted with this process's memory
             return answer.FromString(content)
+        except TooMuch as error:
+            raise Garbled(f"What came back from {name} is not decoded: {error}") from error
         except DecodeError as error:
             raise Garbled(f"What came back from {name} is no answer of Flower's Fleet API.") from error
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import ipaddress
 import math
 import time
 from collections.abc import Awaitable, Callable
@@ -29,8 +28,10 @@ from fi_workbench.transport.hosted.desk_client import SESSION_HEADER
 from fi_workbench.transport.hosted.desk_port import BehindDesk
 from fi_workbench.transport.hosted.hosted_grid import HostedGrid
 from fi_workbench.transport.hosted.http import PROTOBUF, Answer, HttpError, Request, json_answer, read_json, route
+from fi_workbench.transport.hosted.tokens import LONGEST_MINUTES
 from fi_workbench.transport.hosted.watch import Watch
 from fi_workbench.transport.hosted.wire_limits import TooMuch
+from fi_workbench.transport.tls import is_loopback
 
 _JSON_BYTES = 2**16
 _SECONDS = 60.0
@@ -124,7 +125,7 @@ class DeskApp:
         if "origin" in request.headers:
             raise HttpError(403, "browsers are not answered here", close=True)
         host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
-        if not _is_loopback(host):
+        if not is_loopback(host):
             raise HttpError(403, "this desk is on loopback only", close=True)
         given = request.headers.get("authorization", "").encode("utf-8", "replace")
         if not hmac.compare_digest(given, b"Bearer " + self._token):
@@ -145,8 +146,8 @@ class DeskApp:
     async def _invite(self, request: Request) -> Answer:
         plain = await self._plain(request)
         n, minutes = _whole(plain.get("n", 1), "n"), plain.get("minutes", 60)
-        if isinstance(minutes, bool) or not isinstance(minutes, int | float):
-            raise HttpError(400, "minutes is a number")
+        if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not minutes <= LONGEST_MINUTES:
+            raise HttpError(400, f"minutes is a number, at most {LONGEST_MINUTES:.0f}")
         return json_answer({"commands": list(await asyncio.to_thread(self._link.invite, n, float(minutes)))})
 
     async def _approve(self, request: Request) -> Answer:
@@ -262,12 +263,3 @@ def _name(plain: dict[str, Any]) -> str:
 
 def _text(error: FederationError) -> str:
     return error.text if isinstance(error, HttpError) else str(error)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

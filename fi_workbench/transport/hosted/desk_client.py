@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import TracebackType
 from typing import Any, Self
 
@@ -53,7 +54,7 @@ class Desk:
         # no proxies and no .netrc from the environment: this is loopback
         self._http = httpx.Client(
             base_url=url,
-            headers={"authorization": f"Bearer {token}", SESSION_HEADER: session},
+            headers={"authorization": f"Bearer {token}", SESSION_HEADER: session, "accept-encoding": "identity"},
             trust_env=False,
             follow_redirects=False,
             timeout=_SECONDS,
@@ -74,7 +75,7 @@ class Desk:
     def status(self, after: int | None = None, wait: float = 0.0, seconds: float = _SECONDS) -> dict[str, Any]:
         """What the link says of itself; with ``after``, once that is no longer its version, or ``wait`` is over."""
         query = {} if after is None else {"after": str(after), "wait": f"{wait:.1f}"}
-        return self._json(self._send("GET", "/status", params=query, timeout=seconds + wait))
+        return _json_of(self._send("GET", "/status", params=query, timeout=seconds + wait))
 
     def post(self, path: str, **plain: Any) -> dict[str, Any]:
         """Ask for something to be done.
@@ -85,7 +86,7 @@ class Desk:
             If the link will not do it; the message says why.
         DeskGone
         """
-        return self._json(self._send("POST", path, json=plain))
+        return _json_of(self._send("POST", path, json=plain))
 
     def push(self, messages: list[Message]) -> None:
         """Have messages sent to parties."""
@@ -105,11 +106,12 @@ class Desk:
 
     def _protobuf(self, path: str, content: bytes, seconds: float) -> bytes:
         headers = {"content-type": "application/protobuf"}
-        return self._send("POST", path, content=content, headers=headers, timeout=seconds).content
+        return self._send("POST", path, content=content, headers=headers, timeout=seconds)
 
-    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+    def _send(self, method: str, path: str, **options: Any) -> bytes:
         try:
-            answer = self._http.request(method, path, **options)
+            with self._http.stream(method, path, **options) as answer:
+                content = _read(answer)
         except httpx.ConnectError as error:
             raise DeskGone(f"Nobody hosts this federation any more: {error}.", nobody_there=True) from error
         except (httpx.HTTPError, RuntimeError) as error:  # a closed client raises RuntimeError
@@ -117,17 +119,23 @@ class Desk:
         if answer.status_code in (401, 403):
             raise DeskGone("Another process answers in the place of this federation's host.")
         if answer.status_code >= 400:
-            raise DoesNotFit(str(_json_of(answer).get("error", f"HTTP {answer.status_code}")))
-        return answer
-
-    @staticmethod
-    def _json(answer: httpx.Response) -> dict[str, Any]:
-        return _json_of(answer)
+            raise DoesNotFit(str(_json_of(content).get("error", f"HTTP {answer.status_code}")))
+        return content
 
 
-def _json_of(answer: httpx.Response) -> dict[str, Any]:
+def _read(answer: httpx.Response) -> bytes:
+    """The body as it was sent, never unpacked: another process may answer in the place of a desk that is gone."""
+    content = bytearray()
+    for part in answer.iter_raw():
+        content += part
+        if len(content) > _LARGEST_PULL_BYTES:
+            raise DeskGone(f"What answers there sends more than {_LARGEST_PULL_BYTES} bytes; no desk does.")
+    return bytes(content)
+
+
+def _json_of(content: bytes) -> dict[str, Any]:
     try:
-        plain = answer.json()
-    except ValueError:
+        plain = json.loads(content)
+    except (ValueError, RecursionError):
         plain = None
     return plain if isinstance(plain, dict) else {}

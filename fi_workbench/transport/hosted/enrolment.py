@@ -8,6 +8,7 @@ import socket
 import ssl
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -16,6 +17,7 @@ from fi_workbench.core.errors import FederationError, InvalidParty
 from fi_workbench.core.identity import BadSignature, Identity, PublicIdentity, verify
 from fi_workbench.protocol.announcement import LONGEST_NAME
 from fi_workbench.transport.flower_internals.link import node_key_bytes, read_node_key, signed_headers
+from fi_workbench.transport.node.refusal import clock_skew
 from fi_workbench.transport.protobuf_http import Address, Connection, Rejected, Unreachable
 from fi_workbench.transport.tls import Tls
 
@@ -90,7 +92,8 @@ def enrol(address: str, tls: Tls, token: str, identity: Identity, node: ec.Ellip
         answer = json.loads(connection.post(PATH, json.dumps(plain).encode(), headers, _SECONDS))
         return str(answer["link"])[:200]
     except Rejected as error:
-        raise EnrolRefused(error.status, error.text or f"HTTP {error.status}") from error
+        skew = clock_skew(error) if error.status == HTTPStatus.UNAUTHORIZED else ""
+        raise EnrolRefused(error.status, skew.removesuffix(".") or error.text or f"HTTP {error.status}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise Unreachable(f"What answers at {address} is no hosted link of the workbench.") from error
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -126,7 +127,10 @@ class Keeping:
             "tokens": kept.tokens or {},
             "enrolled": [_plain(one) for one in kept.enrolled],
         }
-        write_private(self._file, json.dumps(plain).encode())
+        written = json.dumps(plain).encode()
+        if len(written) > _LARGEST_BYTES:  # it could not be read again
+            raise OSError(errno.EFBIG, "what its parties announced takes too much room", str(self._file))
+        write_private(self._file, written)
 
     def close(self) -> None:
         """Let another process have the folder."""

@@ -184,8 +184,11 @@ class Membership:
                 self._refuse(one, "it announced other keys than it enrolled with")
                 return
             if card != one.card:
-                one = replace(one, card=card)
-                self._change(one)
+                one = self._enrolled[one.key] = replace(one, card=card)
+                try:
+                    self._keep()
+                except OSError as error:  # it is announced anew after a restart: nothing hangs on the disk here
+                    _log.warning("the card of %s is kept in memory only: %s", one.name, error)
             self._settle(one)
 
     def silent(self, node_id: int, reason: str) -> None:

@@ -36,7 +36,7 @@ def why_refused(error: FederationError, was_connected: bool, is_early: bool) -> 
     if was_connected:
         return ""
     if error.status == HTTPStatus.UNAUTHORIZED:
-        return _clock(error) or (
+        return clock_skew(error) or (
             f"The link does not accept this node's signature ({error.text}). Is its key enrolled there?"
         )
     if error.status == HTTPStatus.PRECONDITION_FAILED and not is_early:
@@ -47,13 +47,14 @@ def why_refused(error: FederationError, was_connected: bool, is_early: bool) -> 
 def explained(error: FederationError) -> str:
     """What went wrong, with the clocks compared where the link did not take a signature."""
     if isinstance(error, Rejected) and error.status == HTTPStatus.UNAUTHORIZED:
-        return _clock(error) or f"the link does not know this node ({error.text})"
+        return clock_skew(error) or f"the link does not know this node ({error.text})"
     if isinstance(error, Rejected) and error.status == HTTPStatus.PRECONDITION_FAILED:
         return f"the link does not know this key, or takes a process before this one for online still ({error.text})"
     return str(error)
 
 
-def _clock(error: Rejected) -> str:
+def clock_skew(error: Rejected) -> str:
+    """How far this computer's clock is from the one that did not take a signature; empty if near enough."""
     if error.date is None:
         return ""
     ahead = time.time() - error.date
