@@ -8,6 +8,7 @@ from fi_workbench.widgets.running.cohort import Cohort
 from fi_workbench.widgets.running.driver import Driver
 from fi_workbench.widgets.running.fitting import Fitting
 from fi_workbench.widgets.running.jobs import Jobs
+from fi_workbench.widgets.running.linking import Linking
 from fi_workbench.widgets.running.party_log import PartyLog
 from fi_workbench.widgets.running.state import WorkbenchState
 
@@ -29,6 +30,8 @@ class Desk:
         Passes on what the parties of this kernel log.
     fitting : Fitting
         Fits the rules that must be learned.
+    linking : Linking
+        Follows the link behind a federation of parties elsewhere.
     """
 
     state: WorkbenchState
@@ -37,6 +40,7 @@ class Desk:
     cohort: Cohort
     party_log: PartyLog
     fitting: Fitting
+    linking: Linking
 
     @classmethod
     def new(cls, *, simulation: bool = True) -> Desk:
@@ -44,14 +48,16 @@ class Desk:
         state = WorkbenchState(simulation=simulation)
         driver, jobs, party_log = Driver(state), Jobs(state), PartyLog(state)
         party_log.listen()
-        return cls(state, driver, jobs, Cohort(state, driver, jobs), party_log, Fitting(state, driver, jobs))
+        cohort, fitting = Cohort(state, driver, jobs), Fitting(state, driver, jobs)
+        return cls(state, driver, jobs, cohort, party_log, fitting, Linking(state, driver))
 
     def close(self) -> None:
         """Stop all that is under way; returns at once."""
+        self.linking.close()
         self.jobs.give_up()
         self.driver.stop()
         self.party_log.close()
 
     def wait(self, seconds: float) -> bool:
         """Wait for the threads of what was stopped; whether all have ended."""
-        return self.jobs.wait(seconds) and self.driver.wait(seconds)
+        return self.jobs.wait(seconds) and self.driver.wait(seconds) and self.linking.wait(seconds)

@@ -121,7 +121,7 @@ def visible(disclosure: Disclosure) -> str:
     return "the coordinator sees no answer"
 
 
-def sentence(federation: Federation, n_members: int) -> str:
+def sentence(federation: Federation, n_members: int, n_away: int = 0) -> str:
     """The settings in force, in one sentence that is always true.
 
     Parameters
@@ -129,12 +129,16 @@ def sentence(federation: Federation, n_members: int) -> str:
     federation : Federation
     n_members : int
         Parties on the list, asked or not.
+    n_away : int
+        Those that are asked and are not there.
     """
-    n_asked, settings = len(federation.parties), federation.settings
-    who = "One party answers" if n_asked == 1 else f"{spelled(n_asked).capitalize()} parties answer"
-    if n_asked < n_members:
-        verb = "answers" if n_asked == 1 else "answer"
-        who = f"{spelled(n_asked).capitalize()} of {spelled(n_members)} parties {verb}"
+    n_answering, settings = len(federation.parties) - n_away, federation.settings
+    who = "One party answers" if n_answering == 1 else f"{spelled(n_answering).capitalize()} parties answer"
+    if n_answering < n_members:
+        verb = "answers" if n_answering == 1 else "answer"
+        who = f"{spelled(n_answering).capitalize()} of {spelled(n_members)} parties {verb}"
+        if not n_answering:
+            who = f"None of {spelled(n_members)} parties is there" if n_members > 1 else "The only party is not there"
     if settings.calibration == "temperature":
         who += ", each calibrated by its temperature"
     if settings.mechanism.carrier.name != "plain":

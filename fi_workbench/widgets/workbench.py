@@ -23,6 +23,8 @@ from fi_workbench.widgets.pages.tabs import Tabs
 from fi_workbench.widgets.panels.contribution_picker import ContributionPicker
 from fi_workbench.widgets.panels.empty import EmptyPanel
 from fi_workbench.widgets.panels.header import Header
+from fi_workbench.widgets.panels.link import LinkPanel
+from fi_workbench.widgets.panels.nobody import NobodyPanel
 from fi_workbench.widgets.panels.parties import PartiesPanel
 from fi_workbench.widgets.panels.parts import column, named, shown
 from fi_workbench.widgets.panels.privacy_picker import PrivacyPicker
@@ -38,7 +40,8 @@ class Workbench(ipywidgets.VBox):
     """A federation on a page: ask it, change it, and watch what comes of it.
 
     It works on copies of the federation that share its runtime; the one that it was given never changes. Several
-    workbenches do not disturb each other, also over the same federation.
+    workbenches do not disturb each other, also over the same federation. Over a link it follows who joins and leaves,
+    and comes to life when the first party is there.
 
     Parameters
     ----------
@@ -92,8 +95,10 @@ class Workbench(ipywidgets.VBox):
         self._controls, self._empty = RunControls(desk), EmptyPanel(desk)
         self._parties, self._rule = PartiesPanel(desk), RulePicker(desk)
         self._contribution = ContributionPicker(desk)
+        self._link, self._nobody = LinkPanel(desk), NobodyPanel(desk)
         left = column(
             self._controls.box,
+            self._link.box,
             self._parties.box,
             self._rule.box,
             self._contribution.box,
@@ -101,13 +106,13 @@ class Workbench(ipywidgets.VBox):
             css="fi-left",
         )
         self._tabs = Tabs(desk, pages)
-        right = column(self._tabs.box, css="fi-right")
+        right = column(self._nobody.box, self._tabs.box, css="fi-right")
         self._body = named(ipywidgets.HBox((left, right)), "fi-body")
         style = ipywidgets.HTML(f"<style>{_STYLE.read_text(encoding='utf-8')}</style>", layout={"display": "none"})
         super().__init__((style, self._header.box, self._empty.box, self._body, self._keys))
         self.add_class("fi-workbench")
         self._keys.on_request(self._pressed)
-        desk.state.observe(lambda _change: self._show(), "federation")
+        desk.state.observe(lambda _change: self._show(), ["federation", "members"])
         self._show()
         replace_earlier(self)
 
@@ -144,10 +149,12 @@ class Workbench(ipywidgets.VBox):
         super().close()
 
     def _show(self) -> None:
-        shown(self._body, self.state.federation is not None)
+        federation = self.state.federation
+        shown(self._body, federation is not None)
+        shown(self._tabs.box, federation is not None and bool(federation.parties))
 
     def _pressed(self, kind: str) -> None:
-        if self.state.federation is None:
+        if self.state.federation is None or (kind not in ("run_pause", "stop") and not self.state.members):
             return
         if kind == "run_pause":
             self._desk.driver.toggle()

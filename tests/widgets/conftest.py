@@ -14,6 +14,7 @@ from fi_workbench.privacy import mechanisms
 from fi_workbench.privacy.mechanism import Mechanism
 from fi_workbench.privacy.plain import SUM
 from fi_workbench.widgets.desk import Desk
+from tests.session.toy_link import ToyLink
 
 CLASSES = ("cat", "dog", "owl")
 N_QUERIES = 60
@@ -110,3 +111,25 @@ def only_sum():
 def threads():
     """Names of the workbench's own threads that are alive."""
     return lambda: sorted(one.name for one in threading.enumerate() if one.name.startswith("fi-workbench"))
+
+
+@pytest.fixture
+def link():
+    link = ToyLink()
+    yield link
+    link.close()
+
+
+@pytest.fixture
+def linked(link):
+    with fi.Federation._over(link, None, None, {"history": None}) as linked:
+        yield linked
+
+
+@pytest.fixture
+def linked_workbench(linked, toy_data):
+    workbench = fi.Workbench(linked, queries=toy_data[0], labels=toy_data[1])
+    workbench.state.rate, workbench.state.batch_size = None, 8
+    yield workbench
+    workbench.close()
+    assert workbench.wait(10)

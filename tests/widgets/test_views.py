@@ -289,7 +289,7 @@ ENTRIES = [name for name in MODULES if "export default" in (front_end.STATIC / f
 
 class TestFrontEnd:
     def test_every_view_has_its_module(self):
-        assert len(ENTRIES) == len(ALL)
+        assert len(ENTRIES) == len(ALL) + 1  # the copy field is no picture
 
     @pytest.mark.parametrize("name", ENTRIES)
     def test_module_stands_alone(self, name):

@@ -30,6 +30,11 @@ class Page:
         self._built = False
         self.box = column(css=f"fi-page fi-page-{self.title.lower()}")
 
+    @property
+    def built(self) -> bool:
+        """Whether it was ever opened."""
+        return self._built
+
     def open(self) -> None:
         """Build it where that has not been done, and show what is so."""
         if not self._built:

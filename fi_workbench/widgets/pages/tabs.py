@@ -45,11 +45,22 @@ class Tabs:
 
     def _open(self) -> None:
         with self._lock:
-            self.page.open()
+            if not self._nobody:
+                self.page.open()
 
     def _refresh(self) -> None:
         with self._lock:
+            if self._nobody:
+                return
+            if not self.page.built:  # it was the open one when nobody was there
+                self.page.open()
             self.page.refresh()
+
+    @property
+    def _nobody(self) -> bool:
+        """Whether there is a federation whose parties are still to come: nothing can be drawn of it."""
+        federation = self._state.federation
+        return federation is not None and not federation.parties
 
     def _show(self) -> None:
         frame = self._state.frame

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from fi_workbench.parties.behaviours import behaviours
+from fi_workbench.session.linked import RemoteParty
 from fi_workbench.widgets.desk import Desk
 from fi_workbench.widgets.panels.method_picker import MethodPicker, Shown
 from fi_workbench.widgets.panels.parts import Quietly, column, hint, named, shown
 from fi_workbench.widgets.running.members import Member
 
 HONEST = "honest"
+
+OWNERS = "set_by_its_owner"
+"""Stands for how a party elsewhere behaves: nobody here knows."""
 
 _LEAKS = {
     "": "It needs no leak.",
@@ -54,9 +58,13 @@ class BehaviourPicker:
         self._number = member.number
         now = self._desk.driver.behaving.of(member)
         options = {} if now is None else dict(now.options)
-        self.picker.show(HONEST if now is None else now.name, options, _names())
-        self.picker.list.disabled = not member.enabled
-        shown(self._left_out, not member.enabled)
+        remote = isinstance(member.party, RemoteParty)
+        if remote:
+            self.picker.show(OWNERS, {}, (OWNERS,))
+        else:
+            self.picker.show(HONEST if now is None else now.name, options, _names())
+        self.picker.list.disabled = remote or not member.enabled
+        shown(self._left_out, not remote and not member.enabled)
 
     def _choose(self, name: str) -> None:
         self._behave(name, {})
@@ -76,5 +84,7 @@ def _names() -> tuple[str, ...]:
 def _look_up(name: str) -> Shown:
     if name == HONEST:
         return Shown("It answers as its own model does.")
+    if name == OWNERS:
+        return Shown("How it behaves is set where it runs (fi-workbench join --behave), and nobody here is told.")
     found = behaviours[name]
     return Shown(f"{found.explanation} {_LEAKS[found.leak]}", found.formula, found.source, found.options)

@@ -11,6 +11,7 @@ from fi_workbench.widgets.desk import Desk
 from fi_workbench.widgets.panels.fit_control import FIT
 from fi_workbench.widgets.panels.parts import button, column, named, row, shown
 from fi_workbench.widgets.running.funding import deposit
+from fi_workbench.widgets.running.link_view import link_sentence
 from fi_workbench.widgets.running.state import Notice, Way
 from fi_workbench.widgets.views import StatusLine
 from fi_workbench.widgets.wording import escaped, sentence, spell
@@ -34,7 +35,7 @@ class Header:
         self._ways = row(css="fi-notice-ways")
         self._notice = named(column(self._text, self._ways), "fi-notice")
         self.box = column(self.line, self._notice, css="fi-header")
-        self._state.observe(lambda _change: self._show(), ["status", "federation", "members", "task", "frame"])
+        self._state.observe(lambda _change: self._show(), ["status", "federation", "members", "task", "frame", "link"])
         self._state.observe(lambda _change: self._show_notice(), "notice")
         self._show()
         self._show_notice()
@@ -43,7 +44,7 @@ class Header:
         state, frame, task = self._state, self._state.frame, self._state.task
         running = state.status == "running"
         values = {
-            "status": state.status,
+            "status": "lost" if state.link is not None and state.link.status.state == "lost" else state.status,
             "sentence": self._sentence(),
             "round": frame.round if frame else 0,
             "rate": frame.rounds_per_second if frame and running else None,
@@ -55,8 +56,11 @@ class Header:
 
     def _sentence(self) -> str:
         state = self._state
+        if state.link is not None and (said := link_sentence(state.link)):
+            return said
         if state.federation is not None:
-            return sentence(state.federation, len(state.members))
+            n_away = sum(one.asked and one.away == "offline" for one in state.members)
+            return sentence(state.federation, len(state.members), n_away)
         return "The parties are being made." if state.status == "preparing" else "No federation yet: make one below."
 
     def _show_notice(self) -> None:

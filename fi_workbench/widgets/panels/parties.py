@@ -6,6 +6,7 @@ import functools
 
 import ipywidgets
 
+from fi_workbench.session.linked import RemoteParty
 from fi_workbench.widgets.desk import Desk
 from fi_workbench.widgets.panels.parts import Quietly, button, changed, column, hint, named, row, section, shown
 from fi_workbench.widgets.panels.party_editor import PartyEditor
@@ -14,6 +15,11 @@ from fi_workbench.widgets.views import palette
 from fi_workbench.widgets.wording import condition, escaped
 
 ALPHAS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 100.0)
+
+_BROUGHT = "These parties were brought by their owners; only those of a demo can be dealt and trained anew."
+_ELSEWHERE = "These parties run elsewhere: data, model, name and behaviour are their owners'."
+_EDIT = "Rename, change the model or the behaviour, remove"
+_NOBODY = "Nobody has joined yet. Who joins is asked from the next round on."
 
 
 class PartiesPanel:
@@ -45,14 +51,12 @@ class PartiesPanel:
             self.editor.add,
         )
         self._demo_only = column(self.skew, row(self.add))
-        self._foreign = hint(
-            "These parties were brought by their owners; only those of a demo can be dealt and trained anew."
-        )
+        self._foreign = hint()
         self.box = section(
             "Parties", self._list, self.editor.box, self._demo_only, self._foreign, css="fi-parties-section"
         )
         changed(self.skew, self._quietly, desk.cohort.deal_again)
-        desk.state.observe(lambda _change: self._show(), ["members", "federation", "revision", "simulation"])
+        desk.state.observe(lambda _change: self._show(), ["members", "federation", "revision", "simulation", "link"])
         desk.state.observe(lambda _change: self._show_status(), "frame")
         self._show()
 
@@ -68,9 +72,12 @@ class PartiesPanel:
         rows = tuple(self._rows[member.number].box for member in members)
         if self._list.children != rows:
             self._list.children = rows
-        demo = None if state.federation is None else state.federation.made_from
+        demo = None if state.federation is None or state.link is not None else state.federation.made_from
         shown(self._demo_only, demo is not None)
         shown(self._foreign, state.federation is not None and demo is None)
+        foreign = _BROUGHT if state.link is None else _ELSEWHERE if state.members else _NOBODY
+        if self._foreign.value != foreign:
+            self._foreign.value = foreign
         if demo is not None:
             with self._quietly:
                 alphas = sorted({*ALPHAS, demo.alpha})
@@ -112,7 +119,7 @@ class PartyRow:
             "fi-party-asked",
         )
         self._text = named(ipywidgets.HTML(), "fi-party-text")
-        self.edit = button("⋯", "Rename, change the model or the behaviour, remove", "fi-quiet fi-icon fi-party-edit",
+        self.edit = button("⋯", _EDIT, "fi-quiet fi-icon fi-party-edit",
                            functools.partial(editor.open, number))  # fmt: skip
         self.box = named(ipywidgets.HBox((self.asked, self._text, self.edit)), "fi-party-row")
         changed(self.asked, self._quietly, lambda value: desk.cohort.enable(number, value))
@@ -122,7 +129,13 @@ class PartyRow:
         self._member, self._behaviour = member, behaviour
         with self._quietly:
             self.asked.value = member.enabled
-            self.asked.tooltip = f"Whether {member.party.name} is asked"
+            left_out = member.away == "left out"
+            self.asked.disabled = left_out
+            self.asked.tooltip = member.reason if left_out else f"Whether {member.party.name} is asked"
+        (self.box.add_class if member.away else self.box.remove_class)("fi-party-away")
+        edit = "What it announces" if isinstance(member.party, RemoteParty) else _EDIT
+        if self.edit.tooltip != edit:
+            self.edit.tooltip = edit
         self._draw()
 
     def show_status(self, status: str, reason: str) -> None:
@@ -139,7 +152,9 @@ class PartyRow:
         place = self._number % len(palette.NAMES)
         hatched = " fi-chip-hatched" if palette.is_hatched(self._number) else ""
         word = "" if status in ("present", "joining") else status
-        if not self._member.enabled:
+        if self._member.away:
+            word, reason = self._member.away, self._member.reason
+        elif not self._member.enabled:
             word, reason = "not asked", ""
         text = (
             f'<span class="fi-chip-box{hatched}" style="--fi-chip: var(--fi-party-{place}); '

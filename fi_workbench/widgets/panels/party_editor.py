@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ipywidgets
 
+from fi_workbench.session.linked import RemoteParty
 from fi_workbench.widgets.desk import Desk
 from fi_workbench.widgets.panels.behaviour_picker import BehaviourPicker
 from fi_workbench.widgets.panels.parts import Quietly, button, changed, column, hint, named, row, set_options, shown
 from fi_workbench.widgets.running.members import Member
+from fi_workbench.widgets.wording import escaped, listed
 
 
 class PartyEditor:
@@ -77,8 +79,10 @@ class PartyEditor:
             self.name.value = member.party.name if member else ""
         self.name.disabled = not made_here
         self.model.disabled = not made_here or not self._trainable(member)
+        remote = member is not None and isinstance(member.party, RemoteParty)
         for widget, visible in (
-            (self.name, member is not None), (self.remove, member is not None), (self.train, self._adding),
+            (self.name, member is not None), (self.remove, member is not None and not remote),
+            (self.train, self._adding),
         ):  # fmt: skip
             shown(widget, visible)
         self.behaviour.show(member)
@@ -89,6 +93,8 @@ class PartyEditor:
             )
         elif made_here:
             self._hint.value = "Another model is trained on the party's own share. Another name comes with new keys."
+        elif member is not None and isinstance(member.party, RemoteParty):
+            self._hint.value = escaped(_announced(member.party))
         else:
             self._hint.value = "Its name and its model belong to its owner."
         shown(self.box, True)
@@ -125,3 +131,14 @@ class PartyEditor:
     def _close(self) -> None:
         self._number, self._adding = None, False
         shown(self.box, False)
+
+
+def _announced(party: RemoteParty) -> str:
+    """What a party elsewhere says of itself, and who may change it."""
+    card = party.card
+    facts = listed([name.replace("_", " ") for name in sorted(card.facts)]) or "no private facts"
+    able = listed([name.replace("_", " ") for name in sorted(card.capabilities)]) or "nothing beyond plain rounds"
+    return (
+        f"Its name and its model belong to its owner. It announces {facts}, and can do {able}. Its key begins with "
+        f"{party.key[:16]}. To have it gone, expel it in the section Link."
+    )

@@ -12,7 +12,7 @@ from fi_workbench.core.options import Between, OneOf, Option
 from fi_workbench.privacy.mechanism import Mechanism, mechanisms
 from fi_workbench.widgets.desk import Desk
 from fi_workbench.widgets.panels.method_picker import MethodPicker, Shown
-from fi_workbench.widgets.panels.parts import Quietly, changed, hint, named, section
+from fi_workbench.widgets.panels.parts import Quietly, changed, hint, named, section, shown
 from fi_workbench.widgets.running.choosing import carriers
 from fi_workbench.widgets.views import DisclosureMatrix
 
@@ -32,6 +32,8 @@ _ITEMS: dict[Item, str] = {
     "class_counts": "class counts",
     "model": "model",
 }
+
+_LINKED = "These parties run elsewhere: what only each of them knows is not drawn, for it is not here."
 
 
 class PrivacyPicker:
@@ -62,7 +64,7 @@ class PrivacyPicker:
         self._hint = hint()
         self.box = section("Privacy", self.picker.box, self.simulation, self._hint, css="fi-privacy-section")
         changed(self.simulation, self._quietly, lambda value: setattr(desk.state, "simulation", value))
-        self._state.observe(lambda _change: self._show(), ["chosen", "federation", "revision", "simulation"])
+        self._state.observe(lambda _change: self._show(), ["chosen", "federation", "revision", "simulation", "link"])
         self._show()
 
     def _names(self) -> tuple[str, ...]:
@@ -81,10 +83,15 @@ class PrivacyPicker:
         self.picker.show(chosen.mechanism, chosen.mechanism_options, self._names(), remark)
         with self._quietly:
             self.simulation.value = state.simulation
+        shown(self.simulation, state.link is None)
         self._hint.value = (
-            "Class counts of parties made here are drawn. In a real federation only each party knows this."
-            if state.simulation
-            else "As in a real federation: nothing is drawn that only each party knows."
+            _LINKED
+            if state.link is not None
+            else (
+                "Class counts of parties made here are drawn. In a real federation only each party knows this."
+                if state.simulation
+                else "As in a real federation: nothing is drawn that only each party knows."
+            )
         )
 
 

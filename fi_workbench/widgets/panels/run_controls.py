@@ -63,12 +63,13 @@ class RunControls:
         changed(self.rate, self._quietly, lambda value: setattr(state, "rate", None if value == MAX else value))
         changed(self.size, self._quietly, lambda value: setattr(state, "batch_size", value))
         changed(self.deadline, self._quietly, lambda value: state.choose(deadline_seconds=value))
-        state.observe(lambda _change: self._show(), ["status", "federation", "rate", "batch_size", "chosen"])
+        shows = ["status", "federation", "members", "rate", "batch_size", "chosen"]
+        state.observe(lambda _change: self._show(), shows)
         self._show()
 
     def _show(self) -> None:
         state, running = self._desk.state, self._desk.state.status == "running"
-        ready = state.federation is not None
+        ready = state.federation is not None and (state.link is None or bool(state.enabled))
         label = "Pause" if running else "Run"
         if self.run.description != label:
             with self.run.hold_sync():

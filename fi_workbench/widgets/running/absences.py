@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
+from fi_workbench.core.errors import FederationError
 from fi_workbench.core.records import RoundRecord
 from fi_workbench.session.federation import Federation
+from fi_workbench.widgets.running.batches import Batches
 from fi_workbench.widgets.running.state import Notice, WorkbenchState
 from fi_workbench.widgets.wording import absent
 
@@ -27,12 +31,13 @@ class Absences:
     def heard(self, record: RoundRecord) -> None:
         """Take in one more round."""
         state, before = self._state, self._missing
+        offline = {one.party.name for one in state.members if one.away == "offline"}  # the link has said so already
         self._missing = {absence.party: absence.kind for absence in record.absent}
         for absence in record.absent:
-            if before.get(absence.party) != absence.kind:
+            if before.get(absence.party) != absence.kind and absence.party not in offline:
                 state.tell(f"Round {record.round}: {absent(absence)}", "warning")
         for party in before.keys() - self._missing.keys():
-            if party in record.present:
+            if party in record.present and (state.link is None or before[party] != "unreachable"):
                 state.tell(f"Round {record.round}: {party} answers again.")
         if not record.present:
             reasons = " ".join(map(absent, record.absent[:3]))
@@ -42,10 +47,36 @@ class Absences:
             state.notice = None
 
 
-def nothing_to_ask(federation: Federation | None) -> Notice:
+def nobody_left(state: WorkbenchState) -> None:
+    """Say that a stream ends because all have gone, where one runs."""
+    if state.status == "running":
+        text = "Nobody is left to ask. The rounds so far are kept; press Run when somebody is there again."
+        _tell(state, "warning", text)
+
+
+def first_batches(state: WorkbenchState, federation: Federation, queries: Any, labels: Any) -> Batches | None:
+    """What is asked of the first who have come; None, and said, where that does not fit them."""
+    try:
+        return Batches.of(federation, queries, labels)
+    except FederationError as error:
+        _tell(state, "error", f"There is nothing to ask: {error} Make the workbench with other queries.")
+        return None
+
+
+def _tell(state: WorkbenchState, level: Literal["warning", "error"], text: str) -> None:
+    if state.notice is None or state.notice.text != text:
+        state.tell(text, level)
+        state.notice = Notice(level, text)
+
+
+def nothing_to_ask(state: WorkbenchState) -> Notice:
     """Why Run does nothing, and what to do."""
-    if federation is None:
+    if state.federation is None:
         return Notice("error", "There is no federation to ask yet. Make one first.")
+    if not state.members:
+        return Notice("error", "Nobody has joined yet: there is nobody to ask. Invite somebody first.")
+    if not state.enabled:
+        return Notice("error", "Nobody of those on the list is asked: tick one of them first.")
     return Notice(
         "error",
         "There is nothing to ask: this federation came without a data set. Make the workbench with queries, and "

@@ -6,9 +6,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fi_workbench.core.arrays import Labels
+from fi_workbench.core.arrays import Labels, check_labels, check_queries
 from fi_workbench.core.messages import Question
 from fi_workbench.core.randomness import generator
+from fi_workbench.session.federation import Federation
 
 
 class Batches:
@@ -33,6 +34,21 @@ class Batches:
         rows = self._order[self._place : self._place + size]
         self._place += size
         return Question(self._queries[rows], None if self._labels is None else self._labels[rows])
+
+    @classmethod
+    def of(cls, federation: Federation, queries: Any, labels: Any) -> Batches | None:
+        """What a federation is asked; None where nothing is given, or nobody is there who knows its shape.
+
+        Raises
+        ------
+        InvalidQuery
+            Queries or labels that do not fit.
+        """
+        if queries is None or not federation.parties:
+            return None
+        checked = check_queries(queries, federation.input_shape)
+        truth = None if labels is None else check_labels(labels, len(checked), len(federation.classes))
+        return cls(checked, truth, federation.settings.seed)
 
     @property
     def n_labelled(self) -> int:

@@ -33,7 +33,7 @@ class Behaving:
         federation = self._state.federation
         if federation is None or federation.runtime.closed:
             return None
-        return federation.runtime.behaviour(member.party)
+        return federation.runtime.venue.behaviour(member.party)
 
     def set(self, name: str, behaviour: str | None, options: Mapping[str, Any]) -> bool:
         """Have a party of the cohort behave so from its next question on; whether that was possible."""

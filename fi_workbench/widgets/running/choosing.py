@@ -13,6 +13,7 @@ from fi_workbench.core.disclosure import Need, satisfies
 from fi_workbench.core.errors import DoesNotFit, FederationError
 from fi_workbench.privacy.mechanism import Mechanism, mechanisms
 from fi_workbench.session.federation import Federation
+from fi_workbench.widgets.running.link_view import cohort_on, left_out_now
 from fi_workbench.widgets.running.state import METHODS, Choice, Notice, Way, WorkbenchState
 from fi_workbench.widgets.wording import amount, in_sentence, per_cent, title
 
@@ -39,7 +40,15 @@ def in_force(federation: Federation, choice: Choice) -> Federation:
     }
     if (choice.mechanism, choice.mechanism_options) != (now.mechanism, now.mechanism_options):
         changes |= {"mechanism": choice.mechanism, "mechanism_options": choice.mechanism_options}
-    return federation.with_(**changes)
+    if federation.link is None:
+        return federation.with_(**changes)
+    # Over a link, who cannot answer so is left out, as long as anybody can.
+    asked = {party.name for party in federation.parties}
+    live = federation.with_(parties=None, **changes)
+    able = [party for party in live.parties if party.name in asked]
+    if asked and not able:
+        return federation.with_(**changes)  # refuses, and says why
+    return live.with_(parties=able) if able else live
 
 
 def bring_into_force(state: WorkbenchState, choice: Choice, *, begun: bool) -> None:
@@ -66,9 +75,14 @@ def bring_into_force(state: WorkbenchState, choice: Choice, *, begun: bool) -> N
     if state.notice is not None and (state.notice.level == "refused" or halted):
         state.notice = None
     if halted:
-        state.status = "paused" if begun else "ready"
+        state.status = "paused" if begun else "ready" if state.members else "empty"
     if changed is not federation:
         state.tell(difference(Choice.of(federation), choice))
+        if changed.link is not None:
+            changed, members = cohort_on(changed, state.members)
+            for member in left_out_now(state.members, members):
+                state.tell(f"{member.party.name} is left out: {member.reason}", "warning")
+            state.members = members
         state.federation = changed
 
 

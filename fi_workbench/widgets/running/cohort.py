@@ -40,14 +40,14 @@ class Cohort:
 
     def enable(self, number: int, enabled: bool) -> bool:
         """Ask a party from the next round on, or leave it out; whether that was possible."""
-        members = tuple(
-            Member(one.party, one.number, enabled) if one.number == number else one for one in self._state.members
-        )
+        members = tuple(replace(one, enabled=enabled) if one.number == number else one for one in self._state.members)
         what = "is asked" if enabled else "is left out"
         return self._change(members, f"{self._name(number)} {what} from the next round on.")
 
     def remove(self, number: int) -> bool:
         """Take a party off the list."""
+        if self._state.link is not None:
+            return self._refuse(f"{self._name(number)} is on a link: leave it out, or expel it in the section Link.")
         members = tuple(one for one in self._state.members if one.number != number)
         return self._change(members, f"{self._name(number)} has left.")
 
@@ -133,7 +133,7 @@ class Cohort:
             try:
                 settings = Settings.from_dict(given["settings"])
                 fields = {name: getattr(settings, name) for name in Settings.__dataclass_fields__}
-                asked = [one.party for one in members if one.enabled]
+                asked = [one.party for one in members if one.asked]
                 changed = federation.with_(**fields, parties=asked)
             except (FederationError, KeyError, TypeError) as error:
                 self._refuse(f"These settings were not loaded: {error} The former ones stay.")
@@ -180,9 +180,7 @@ class Cohort:
 
         def then(parties: Sequence[Party]) -> None:
             trained = {place: parties[place] for place in places}
-            members = [
-                Member(trained.pop(one.number, one.party), one.number, one.enabled) for one in self._state.members
-            ]
+            members = [replace(one, party=trained.pop(one.number, one.party)) for one in self._state.members]
             joined = len(demo.models) - 1
             if joined in trained and all(one.number != joined for one in members) and places == {joined}:
                 members.append(Member(trained[joined], joined))
@@ -200,7 +198,7 @@ class Cohort:
             federation = self._state.federation
             if federation is None:
                 return False
-            asked = [one.party for one in members if one.enabled]
+            asked = [one.party for one in members if one.asked]
             if not asked:
                 last = " and ".join(party.name for party in federation.parties)
                 return self._refuse(f"Somebody must be asked: {last} stays. Add or ask another party first.")
@@ -217,17 +215,19 @@ class Cohort:
 
     def _keep_policies(self, federation: Federation, members: tuple[Member, ...]) -> None:
         """A party that was renamed or trained anew agrees to what it agreed to before, and behaves as it did."""
+        if self._state.link is not None:
+            return  # their owners hold these
         before = {one.number: one.party for one in self._state.members}
         for one in members:
             old = before.get(one.number, one.party)
             if old is not one.party:
-                federation.runtime.side(one.party, federation.runtime.side(old).policy)
-                federation.runtime.behave(one.party, federation.runtime.behaviour(old))
+                federation.runtime.venue.side(one.party, federation.runtime.venue.side(old).policy)
+                federation.runtime.venue.behave(one.party, federation.runtime.venue.behaviour(old))
 
     def _let_go(self, federation: Federation, members: tuple[Member, ...]) -> None:
         """Retire what this workbench made and replaced a change ago: no round under way asks it any more."""
         for party in self._gone:
-            federation.runtime.retire(party)
+            federation.runtime.venue.retire(party)
         here = {id(one.party) for one in members}
         self._gone = [one.party for one in self._state.members if id(one.party) in self._made - here]
         self._made = {key for key in self._made if key in here}
@@ -248,7 +248,7 @@ class Cohort:
 
     def _demo(self) -> Demo | None:
         federation = self._state.federation
-        demo = None if federation is None else federation.made_from
+        demo = None if federation is None or federation.link is not None else federation.made_from
         if demo is None:
             self._refuse("These parties were not made here: their data and models belong to their owners.")
         return demo
@@ -260,9 +260,7 @@ class Cohort:
         return self._member(number).party.name
 
     def _swap(self, number: int, party: Party) -> tuple[Member, ...]:
-        return tuple(
-            Member(party, one.number, one.enabled) if one.number == number else one for one in self._state.members
-        )
+        return tuple(replace(one, party=party) if one.number == number else one for one in self._state.members)
 
 
 def _one_more(demo: Demo, taken: Sequence[str]) -> tuple[str, ...]:

@@ -12,22 +12,22 @@ from typing import Any
 
 import traitlets
 
-from fi_workbench.core.arrays import check_labels, check_queries
 from fi_workbench.core.errors import FederationError, InsufficientFunds, NoAnswer
 from fi_workbench.core.messages import Question
 from fi_workbench.core.records import RoundRecord
 from fi_workbench.protocol.engine import PartyEvent
 from fi_workbench.session.federation import Federation
-from fi_workbench.widgets.running.absences import Absences, nothing_to_ask
+from fi_workbench.widgets.running.absences import Absences, first_batches, nobody_left, nothing_to_ask
 from fi_workbench.widgets.running.batches import Batches
 from fi_workbench.widgets.running.behaving import Behaving
 from fi_workbench.widgets.running.choosing import bring_into_force
 from fi_workbench.widgets.running.following import Following
 from fi_workbench.widgets.running.frames import Frame
 from fi_workbench.widgets.running.funding import failure
+from fi_workbench.widgets.running.link_view import cohort_on
 from fi_workbench.widgets.running.members import Member, members_of
 from fi_workbench.widgets.running.state import Choice, WorkbenchState
-from fi_workbench.widgets.running.stream import Stream, wait_for
+from fi_workbench.widgets.running.stream import Pace, Stream, wait_for
 
 FRAME_SECONDS = 0.05
 """At most twenty frames a second."""
@@ -48,6 +48,7 @@ class Driver:
         self.state = state
         self.following: Following | None = None
         self._batches: Batches | None = None
+        self._given: tuple[Any, Any] = None, None  # queries and labels, for those who come first
         self.lock = threading.RLock()
         self._stream: Stream | None = None
         self._old: list[Stream] = []  # streams that may not have ended yet
@@ -60,9 +61,7 @@ class Driver:
 
     # what is asked, and how
 
-    def take(
-        self, federation: Federation, queries: Any = None, labels: Any = None, members: tuple[Member, ...] | None = None
-    ) -> None:
+    def take(self, federation: Federation, queries: Any = None, labels: Any = None) -> None:
         """Work on another federation.
 
         Parameters
@@ -70,8 +69,6 @@ class Driver:
         federation : Federation
         queries, labels : array, optional
             What is asked; the test set of the federation's data set where not given.
-        members : tuple of Member, optional
-            The list of parties; the federation's own, where not given.
 
         Raises
         ------
@@ -80,26 +77,26 @@ class Driver:
         """
         if queries is None and federation.dataset is not None:
             queries, labels = federation.dataset.test_images, federation.dataset.test_labels
-        batches = None
-        if queries is not None:
-            checked = check_queries(queries, federation.input_shape)
-            truth = None if labels is None else check_labels(labels, len(checked), len(federation.classes))
-            batches = Batches(checked, truth, federation.settings.seed)
+        if federation.link is None:
+            members = members_of(federation)
+        else:
+            federation, members = cohort_on(federation, None)
+        batches = Batches.of(federation, queries, labels)
         self.stop()
         with self.lock:
-            self._batches = batches
-            self.state.members = members or members_of(federation)
+            self._batches, self._given = batches, (queries, labels)
+            self.state.members = members
             self.state.federation = federation
             self.state.chosen = Choice.of(federation)
             self.state.notice = None
             self.behaving.forget()
             self._begin_counts()
-            self.state.status = "ready"
+            self.state.status = "ready" if members else "empty"
 
     @property
     def can_ask(self) -> bool:
-        """Whether there is a federation and something to ask."""
-        return self.state.federation is not None and self._batches is not None
+        """Whether there is a federation, something to ask, and somebody who is asked."""
+        return self.state.federation is not None and self._batches is not None and bool(self.state.enabled)
 
     @property
     def n_labelled(self) -> int:
@@ -113,13 +110,23 @@ class Driver:
         return self._batches.sample(n_queries, last=last)
 
     def bring_in(self, federation: Federation, members: tuple[Member, ...]) -> None:
-        """Go on with other parties from the next round on."""
+        """Go on with other parties from the next round on; without any, wait for some."""
         with self.lock:
             if self.following is not None:
                 self.following.adopt(members)
             self.state.members = members
             self.state.federation = federation
             self._absences.forget()
+            if self._batches is None:
+                self._batches = first_batches(self.state, federation, *self._given)
+            if self.following is None:
+                self._begin_counts()
+            if not any(member.asked for member in members):
+                nobody_left(self.state)
+                self.stop()
+                self.state.status = self.state.status if members else "empty"
+            elif self.state.status == "empty":
+                self.state.status = "ready"
         self._publish()
 
     # run, pause, stop
@@ -128,7 +135,7 @@ class Driver:
         """Ask round after round, or ``n_rounds`` of them; begins anew after a stop, goes on after a pause."""
         with self.lock:
             if not self.can_ask:
-                self.state.notice = nothing_to_ask(self.state.federation)
+                self.state.notice = nothing_to_ask(self.state)
                 return
             if self.state.notice is not None and self.state.notice.level == "error":
                 self.state.notice = None  # it was about what went before; the log keeps it
@@ -183,7 +190,7 @@ class Driver:
             stream.ended.set()
 
     def _rounds(self, stream: Stream) -> None:
-        due, shown = time.monotonic(), 0.0
+        pace, shown = Pace(), 0.0
         while self._shall_go_on(stream):
             self._wake.clear()
             try:
@@ -196,8 +203,7 @@ class Driver:
                 self._publish(stream)
                 shown = now
             if rate is not None and not last and self._goes_on:
-                due = min(max(due, now - 1.0 / rate) + 1.0 / rate, now + 1.0 / rate)  # catch up one round at most
-                self._wake.wait(max(due - now, 0.0))
+                self._wake.wait(pace.seconds_left(rate))
 
     def _shall_go_on(self, stream: Stream) -> bool:
         with self.lock:
@@ -231,14 +237,15 @@ class Driver:
             record = silence.record
         finally:
             stream.in_round = None
-        if not stream.stop.is_set():
-            self._book(record, question)
+        self._book(record, question, stream)
 
-    def _book(self, record: RoundRecord, question: Question) -> None:
+    def _book(self, record: RoundRecord, question: Question, stream: Stream) -> None:
         with self.lock:
+            if stream.stop.is_set():
+                return
             if self.following is not None:
                 self.following.book(record, question)
-        self._absences.heard(record)
+            self._absences.heard(record)
         self.state.record = record
 
     def _failed(self, error: Exception, stream: Stream) -> None:
@@ -276,7 +283,8 @@ class Driver:
     def _begin_counts(self) -> None:
         with self.lock:
             federation = self.state.federation
-            if federation is None:
+            if federation is None or not federation.parties:
+                self.following, self.state.frame = None, None
                 return
             self.following = Following(self.state.members, len(federation.classes), self.state.window)
             self._absences.forget()
@@ -285,4 +293,7 @@ class Driver:
 
     def _chosen(self, change: traitlets.Bunch) -> None:
         with self.lock:
+            before = self.state.members
             bring_into_force(self.state, change["new"], begun=bool(self.following and self.following.n_rounds))
+            if self.following is not None and self.state.members is not before:
+                self.following.adopt(self.state.members)

@@ -57,8 +57,8 @@ class Following:
         nothing of this one, and a best party above the oracle would be a wrong picture.
         """
         rows = [self._row(member) for member in members]
-        asked = {id(member.party.function) for member in members if member.enabled}
-        if asked != {id(member.party.function) for member in self._members if member.enabled}:
+        asked = {id(member.party.function) for member in members if member.asked}
+        if asked != {id(member.party.function) for member in self._members if member.asked}:
             self._tally = replace(self._tally, recent=Tally.empty(len(self._members), self._n_classes), rounds=())
             for window in (self._shares, self._latencies, self._sure):
                 window.clear()
@@ -114,11 +114,11 @@ class Following:
                     PartyLine(
                         name,
                         one.number,
-                        status="waiting" if name in awaited else "present",
-                        reason=awaited.get(name, ""),
+                        status="waiting" if name in awaited else one.away or "present",
+                        reason=awaited.get(name, one.reason),
                     )
                     for one in self._members
-                    if one.enabled and (name := one.party.name)
+                    if one.asked and (name := one.party.name)
                 )
             )
         record, question = self._last
@@ -132,7 +132,7 @@ class Following:
             parties=tuple(
                 self._line(member, accuracies[row], record, waiting or {})
                 for row, member in enumerate(self._members)
-                if member.enabled
+                if member.asked
             ),
             n_window=len(self._shares),
             method=record.contribution,
@@ -156,6 +156,8 @@ class Following:
         status, reason = "present", ""
         if name in waiting:
             status, reason = "waiting", waiting[name]
+        elif member.away:
+            status, reason = member.away, member.reason
         elif absence is not None:
             status, reason = absence.kind, absence.reason
         elif name not in record.parties:
@@ -179,7 +181,7 @@ class Following:
     def _share(self, number: int) -> float | None:
         """Mean share over the rounds of the window that anybody answered, scaled to those asked now."""
         rounds = [shares for shares in self._shares if any(value is not None for value in shares.values())]
-        asked = {member.number for member in self._members if member.enabled}
+        asked = {member.number for member in self._members if member.asked}
         total = sum(value or 0.0 for shares in rounds for key, value in shares.items() if key in asked)
         if not rounds or total <= 0.0 or not any(number in shares for shares in rounds):
             return None

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from fi_workbench.parties import Party
 from fi_workbench.session.federation import Federation
+
+Away = Literal["", "offline", "left out"]
+"""``offline``: asked, but its process is not there; ``left out``: it cannot answer under these settings."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,11 +23,25 @@ class Member:
         Its colour everywhere; stays the same when others go.
     enabled : bool
         Whether it is asked.
+    away, reason : str
+        Of a party elsewhere: why it does not answer, in a word and in a sentence; empty where it is there.
     """
 
     party: Party
     number: int
     enabled: bool = True
+    away: Away = ""
+    reason: str = ""
+
+    @property
+    def asked(self) -> bool:
+        """Whether rounds are put to it; who is offline is asked, and absent."""
+        return self.enabled and self.away != "left out"
+
+    @property
+    def answers(self) -> bool:
+        """Whether an answer can be hoped for."""
+        return self.enabled and not self.away
 
 
 def members_of(federation: Federation) -> tuple[Member, ...]:

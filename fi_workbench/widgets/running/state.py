@@ -19,6 +19,7 @@ from fi_workbench.incentives.payout import MICRO
 from fi_workbench.protocol.header import Calibration
 from fi_workbench.session.federation import Federation
 from fi_workbench.widgets.running.frames import Frame
+from fi_workbench.widgets.running.link_view import LinkView
 from fi_workbench.widgets.running.members import Member
 
 STATUSES = ("empty", "preparing", "ready", "running", "paused", "stopped", "refused", "spent")
@@ -174,6 +175,10 @@ class WorkbenchState(traitlets.HasTraits):
         Whether private facts of parties made here are drawn.
     notice : Notice or None
     task : Task or None
+    link : LinkView or None
+        The link behind the federation; None where all parties are in this process.
+    commands : tuple of str
+        The join commands that were made last.
     log : tuple of (time, level, text)
     revision : int
         Counts up where a wish was refused, so that the controls show again what is so.
@@ -192,6 +197,8 @@ class WorkbenchState(traitlets.HasTraits):
     simulation = traitlets.Bool(True)
     notice = traitlets.Instance(Notice, allow_none=True)
     task = traitlets.Instance(Task, allow_none=True)
+    link = traitlets.Instance(LinkView, allow_none=True)
+    commands = traitlets.Tuple()
     log = traitlets.Tuple()
     revision = traitlets.Int(0)
 
@@ -212,4 +219,4 @@ class WorkbenchState(traitlets.HasTraits):
     @property
     def enabled(self) -> tuple[Member, ...]:
         """The members that are asked."""
-        return tuple(member for member in self.members if member.enabled)
+        return tuple(member for member in self.members if member.asked)

@@ -42,6 +42,19 @@ class Stream:
             thread.start()
 
 
+class Pace:
+    """When the next round is due."""
+
+    def __init__(self) -> None:
+        self._due = monotonic()
+
+    def seconds_left(self, rate: float) -> float:
+        """Seconds until the next of ``rate`` rounds a second; who is behind catches up one round at most."""
+        now = monotonic()
+        self._due = min(max(self._due, now - 1.0 / rate) + 1.0 / rate, now + 1.0 / rate)
+        return max(self._due - now, 0.0)
+
+
 def wait_for(streams: Sequence[Stream], seconds: float) -> bool:
     """Wait until no thread of these is left; whether that is so."""
     end = monotonic() + seconds

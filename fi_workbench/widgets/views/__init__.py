@@ -10,6 +10,7 @@ from __future__ import annotations
 from fi_workbench.widgets.views.accuracy_dots import AccuracyDots
 from fi_workbench.widgets.views.class_counts import ClassCounts
 from fi_workbench.widgets.views.contribution_bars import ContributionBars
+from fi_workbench.widgets.views.copy_field import CopyField
 from fi_workbench.widgets.views.disclosure_matrix import DisclosureMatrix
 from fi_workbench.widgets.views.gain_bars import GainBars
 from fi_workbench.widgets.views.heat_map import HeatMap
@@ -29,6 +30,7 @@ __all__ = [
     "CannotDraw",
     "ClassCounts",
     "ContributionBars",
+    "CopyField",
     "DisclosureMatrix",
     "GainBars",
     "HeatMap",

@@ -133,11 +133,10 @@ class AgreementPage(Page):
     def _heard(self, record: RoundRecord | None) -> None:
         """Count a round, whether its frame is drawn or not."""
         with self._lock:
-            federation = self._state.federation
-            if record is None or federation is None:
+            if record is None or self._state.federation is None:
                 return
             if self.counting is None:
-                self.counting = Counting(self._state.members, len(federation.classes), self._state.window)
+                self.counting = Counting(self._state.members, len(record.classes), self._state.window)
             self.counting.adopt(self._state.members)
             self.counting.book(record)
 
