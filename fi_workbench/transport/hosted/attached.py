@@ -183,7 +183,7 @@ class AttachedLink:
     def _find(self, reason: str) -> None:
         """The host is away: look for one of this name until it is back, or this link is left."""
         gone, self._desk = self._desk, None
-        self._set("lost", f"{reason} Looked for again by itself.")
+        self._set("lost", f"{reason} It is looked for, by its name, every {_RETRY_SECONDS[-1]:.0f} s.")
         self._grid.fail_all("the federation's host is away")
         if gone is not None:
             gone.close()

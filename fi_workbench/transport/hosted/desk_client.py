@@ -113,9 +113,9 @@ class Desk:
             with self._http.stream(method, path, **options) as answer:
                 content = _read(answer)
         except httpx.ConnectError as error:
-            raise DeskGone(f"Nobody hosts this federation any more: {error}.", nobody_there=True) from error
+            raise DeskGone("Nobody hosts this federation any more.", nobody_there=True) from error
         except (httpx.HTTPError, RuntimeError) as error:  # a closed client raises RuntimeError
-            raise DeskGone(f"The federation's host does not answer: {type(error).__name__}.") from error
+            raise DeskGone("The federation's host does not answer.") from error
         if answer.status_code in (401, 403):
             raise DeskGone("Another process answers in the place of this federation's host.")
         if answer.status_code >= 400:

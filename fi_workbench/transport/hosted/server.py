@@ -20,6 +20,8 @@ from fi_workbench.transport.hosted.quiet_log import FewRecords
 
 _log = logging.getLogger(__name__)
 _log.addFilter(FewRecords())
+# what uvicorn says of connections that end is not for a notebook's cell; whoever configures logging still gets it
+logging.getLogger("uvicorn").addHandler(logging.NullHandler())
 
 _BACKLOG = 512
 _KEEP_ALIVE_SECONDS = 600
