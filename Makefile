@@ -11,18 +11,20 @@ LAB_FLAGS ?=
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
 PYTEST_FLAGS ?=
 BENCH_FLAGS ?=
+SOAK_FLAGS ?=
+SCALE_FLAGS ?=
 STUDY_FLAGS ?=
 DEMO_FLAGS ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMPS := $(VENV)/.make
-EXTENSION := $(wildcard extension/*.json extension/.npmrc extension/schema/*.json extension/src/*.ts extension/src/*.tsx)
-SOURCES := pyproject.toml install.json $(EXTENSION)
+EXTENSION := $(wildcard extension/*.json extension/.npmrc extension/schema/*.json extension/src/*.ts extension/src/*.tsx extension/style/*)
+SOURCES := pyproject.toml install.json $(wildcard jupyter-config/*.json) $(EXTENSION)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab demo test check lint types floors bench study wheel install install-test chromium clean FORCE
+.PHONY: help lab demo test check lint types floors bench soak scale study wheel install install-test chromium clean FORCE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do \
@@ -53,6 +55,12 @@ floors: install-test ## who may import whom
 
 bench: install-test ## the benchmarks, each with its baseline in the same run
 	$(BIN)/python -m benchmarks $(BENCH_FLAGS)
+
+soak: install-test ## half an hour of rounds while parties are killed and restarted (SOAK_FLAGS="--seconds 180")
+	$(BIN)/python -m benchmarks.soak $(SOAK_FLAGS)
+
+scale: install-test ## how a round's cost grows: parties, batch, classes, bytes, rounds at once (a quarter of an hour)
+	$(BIN)/python -m benchmarks.scale $(SCALE_FLAGS)
 
 study: install-test ## which rule wins under which skew: an hour or two the first time; goes on where it was stopped
 	$(BIN)/python -m benchmarks.skew_study $(STUDY_FLAGS)

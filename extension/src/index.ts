@@ -1,96 +1,93 @@
-import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette, Notification } from '@jupyterlab/apputils';
 import { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
 import { ILauncher } from '@jupyterlab/launcher';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { IStatusBar } from '@jupyterlab/statusbar';
+import type { IDisposable } from '@lumino/disposable';
 
-import { federationIcon } from './icon';
-import { DEFAULT_OPTIONS, type IWorkbenchOptions } from './template';
-import { openWorkbench, runWorkbench, WorkbenchError } from './workbench';
+import { FederationsApi } from './api';
+import { addCommands } from './commands';
+import { dragFrom } from './dragging';
+import { addLauncher } from './launching';
+import { FederationsModel } from './model';
+import { Options } from './options';
+import { FederationsPanel } from './panel';
+import { keepPanesRunning } from './panes';
+import { StatusItem } from './statusbar';
+import { CATEGORY, CommandIDs, PANEL_ID, PLUGIN_ID } from './tokens';
+import { PanelView } from './view';
+import { messageOf } from './words';
 
-const PLUGIN_ID = 'fi-workbench:plugin';
-const CATEGORY = 'Federated inference';
-
-namespace CommandIDs {
-  export const newWorkbench = 'fi-workbench:new-workbench';
-}
+/** Below JupyterLab's own panels on the left. */
+const RANK = 610;
 
 const plugin: JupyterFrontEndPlugin<void> = {
   id: PLUGIN_ID,
-  description: 'Opens a notebook with a federated inference workbench, from launcher, palette and menu.',
+  description: 'Federations in a side panel, and notebooks with a federated inference workbench.',
   autoStart: true,
   requires: [INotebookTracker],
-  optional: [ICommandPalette, ILauncher, ISettingRegistry, IDefaultFileBrowser],
+  optional: [ICommandPalette, ILauncher, ISettingRegistry, IDefaultFileBrowser, IStatusBar, ILayoutRestorer],
   activate: (
     app: JupyterFrontEnd,
     notebooks: INotebookTracker,
     palette: ICommandPalette | null,
     launcher: ILauncher | null,
-    settings: ISettingRegistry | null,
-    browser: IDefaultFileBrowser | null
+    registry: ISettingRegistry | null,
+    browser: IDefaultFileBrowser | null,
+    statusBar: IStatusBar | null,
+    restorer: ILayoutRestorer | null
   ): void => {
-    const command = CommandIDs.newWorkbench;
-    app.commands.addCommand(command, {
-      label: args => (args.isLauncher ? 'Federated workbench' : 'New federated workbench'),
-      caption: 'Open a notebook in which several private models answer together',
-      icon: args => (args.isPalette ? undefined : federationIcon),
-      describedBy: {
-        args: {
-          type: 'object',
-          properties: {
-            cwd: { type: 'string', description: 'Folder of the new notebook' },
-            dataset: { type: 'string', description: 'Data set; the setting if not given' },
-            parties: { type: 'integer', minimum: 1, description: 'Number of parties; the setting if not given' },
-            runOnOpen: { type: 'boolean', description: 'Whether to run the cells; the setting if not given' }
-          }
-        }
-      },
-      execute: async args => {
-        try {
-          const options = { ...(await workbenchOptions(settings)), ...givenOptions(args) };
-          const cwd = typeof args.cwd === 'string' ? args.cwd : browser?.model.path ?? '';
-          const panel = await openWorkbench(app, notebooks, cwd, options);
-          if (options.runOnOpen) {
-            // Not awaited: the launcher gives way as soon as the notebook is there, not when its cells have run.
-            runWorkbench(panel).catch(notify);
-          }
-          return panel;
-        } catch (error) {
-          notify(error);
-          return null;
-        }
-      }
+    const options = new Options();
+    const view = new PanelView();
+    const model = new FederationsModel(new FederationsApi(app.serviceManager.serverSettings), options.values.pollSeconds);
+    const cwd = (): string => browser?.model.path ?? '';
+    const complain = (error: unknown): void => {
+      console.error(error);
+      Notification.error(messageOf(error), { autoClose: false });
+    };
+    addLauncher(app, notebooks, palette, launcher, options, cwd);
+    addCommands({ app, notebooks, model, view, cwd });
+    for (const command of Object.values(CommandIDs).filter(id => id !== CommandIDs.newWorkbench)) {
+      palette?.addItem({ command, category: CATEGORY, args: { isPalette: true } });
+    }
+    keepPanesRunning(notebooks, complain);
+
+    const panel = new FederationsPanel({
+      model,
+      options,
+      view,
+      run: (command, args) => app.commands.execute(command, { ...args, inPanel: true }),
+      onDrag: (event, target) => dragFrom(event, target, notebooks)
     });
-    palette?.addItem({ command, category: CATEGORY, args: { isPalette: true } });
-    launcher?.add({ command, category: CATEGORY, args: { isLauncher: true }, rank: 1 });
+    // Before the settings are there: what JupyterLab restores is added at once, or it is not restored.
+    app.shell.add(panel, 'left', { rank: RANK });
+    restorer?.add(panel, PANEL_ID);
+    let isShown = true;
+
+    let statusItem: IDisposable | undefined;
+    const follow = (): void => {
+      const { pollSeconds, showPanel, showStatusBar } = options.values;
+      model.pollSeconds = pollSeconds;
+      if (showPanel && !isShown) {
+        app.shell.add(panel, 'left', { rank: RANK });
+      } else if (!showPanel && isShown) {
+        panel.parent = null;
+      }
+      isShown = showPanel;
+      if (!showStatusBar) {
+        statusItem?.dispose();
+        statusItem = undefined;
+      } else if (statusBar && !statusItem) {
+        const item = new StatusItem(model, () => void app.commands.execute(CommandIDs.showPanel));
+        statusItem = statusBar.registerStatusItem('fi-workbench:federations', { item, align: 'left', rank: 90 });
+      }
+    };
+    options.changed.connect(follow);
+    follow();
+    registry?.load(PLUGIN_ID).then(settings => options.follow(settings), complain);
   }
 };
-
-async function workbenchOptions(settings: ISettingRegistry | null): Promise<IWorkbenchOptions> {
-  const chosen = settings ? (await settings.load(PLUGIN_ID)).composite : {};
-  return { ...DEFAULT_OPTIONS, ...givenOptions(chosen) };
-}
-
-/** The options among `values` that have the right type; whatever else a caller passes is not for the notebook. */
-function givenOptions(values: Readonly<Record<string, unknown>>): Partial<IWorkbenchOptions> {
-  const { dataset, parties, runOnOpen } = values;
-  return {
-    ...(typeof dataset === 'string' && { dataset }),
-    ...(Number.isInteger(parties) && { parties: parties as number }),
-    ...(typeof runOnOpen === 'boolean' && { runOnOpen })
-  };
-}
-
-function notify(error: unknown): void {
-  // A notification is cut after 140 characters: what to do comes before why.
-  const message =
-    error instanceof WorkbenchError
-      ? error.message
-      : 'No workbench opened. Choose a folder that you can write to and try again. ' +
-        `(${error instanceof Error ? error.message : error})`;
-  console.error(error);
-  Notification.error(message, { autoClose: false });
-}
 
 export default plugin;

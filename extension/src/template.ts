@@ -1,5 +1,10 @@
 import type * as nbformat from '@jupyterlab/nbformat';
 
+import { connectionCode, type ITarget } from './code';
+
+/** Where a notebook's metadata says that it is the pane of a federation. */
+export const PANE_KEY = 'fi_workbench';
+
 /** What a person may choose about a new workbench. */
 export interface IWorkbenchOptions {
   /** Data set of the demo federation, by its name in `fi_workbench.datasets`. */
@@ -50,6 +55,25 @@ export function workbenchNotebook(
       code('federation', `federation = ${demoCall(options)}`),
       code('workbench', 'fi.Workbench(federation)')
     ]
+  };
+}
+
+export function paneSource(target: ITarget): string {
+  return `${connectionCode(target, [])}\nfi.Workbench(federation)`;
+}
+
+/** A notebook that is all workbench: one cell that connects and shows it, its code folded away. */
+export function paneNotebook(target: ITarget, kernelName: string, kernelTitle: string): nbformat.INotebookContent {
+  const cell = code('workbench', paneSource(target));
+  return {
+    nbformat: 4,
+    nbformat_minor: 5,
+    metadata: {
+      kernelspec: { name: kernelName, display_name: kernelTitle, language: 'python' },
+      language_info: { name: 'python' },
+      [PANE_KEY]: { title: target.title, call: target.call }
+    },
+    cells: [{ ...cell, metadata: { jupyter: { source_hidden: true } } }]
   };
 }
 

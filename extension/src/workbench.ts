@@ -3,9 +3,7 @@ import { type INotebookTracker, NotebookActions, type NotebookPanel } from '@jup
 import type { KernelSpec } from '@jupyterlab/services';
 
 import { type IWorkbenchOptions, workbenchNotebook } from './template';
-
-/** An error whose message says what to do next, so that it can be shown as it is. */
-export class WorkbenchError extends Error {}
+import { WorkbenchError } from './tokens';
 
 /** Write a new untitled notebook into the folder `cwd` and open it; no dialog asks for a kernel. */
 export async function openWorkbench(
@@ -48,7 +46,8 @@ export async function runWorkbench(panel: NotebookPanel): Promise<void> {
   await NotebookActions.runAll(panel.content, panel.sessionContext);
 }
 
-async function pythonKernel(manager: KernelSpec.IManager): Promise<KernelSpec.ISpecModel> {
+/** The kernel that a notebook of ours starts. */
+export async function pythonKernel(manager: KernelSpec.IManager): Promise<KernelSpec.ISpecModel> {
   await manager.ready;
   const known = Object.values(manager.specs?.kernelspecs ?? {});
   const found =

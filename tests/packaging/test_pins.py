@@ -10,6 +10,10 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 import fi_workbench as fi
+from fi_workbench.lab.asked import MAX_PARTIES
+from fi_workbench.parties.models import architectures
+from fi_workbench.session.hosting import MOST_DEMO_PARTIES
+from fi_workbench.widgets.views import palette
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +47,50 @@ def test_settings_start_from_what_the_demo_chooses_itself(root):
 def test_settings_offer_the_known_data_sets(root):
     properties = json.loads((root / "extension/schema/plugin.json").read_text())["properties"]
     assert set(properties["dataset"]["enum"]) == set(fi.datasets)
+
+
+def test_settings_of_what_the_panel_starts_are_those_of_the_demo(root):
+    properties = json.loads((root / "extension/schema/plugin.json").read_text())["properties"]
+    parameters = inspect.signature(fi.Federation.demo).parameters
+    assert properties["alpha"]["default"] == parameters["alpha"].default
+    assert properties["model"]["default"] == parameters["model"].default
+    assert set(properties["model"]["enum"]) == set(architectures)
+
+
+def test_settings_fall_back_to_their_own_defaults(root):
+    """Where JupyterLab has no settings, the page's own constants hold."""
+    properties = json.loads((root / "extension/schema/plugin.json").read_text())["properties"]
+    source = "".join((root / "extension/src" / name).read_text() for name in ("options.ts", "template.ts"))
+    for name, value in ((name, spec["default"]) for name, spec in properties.items()):
+        written = json.dumps(value).replace('"', "'")
+        assert re.search(rf"\b{name}: {re.escape(written)}[,\s}}]", source), name
+
+
+def test_as_many_demo_parties_everywhere(root):
+    tokens = (root / "extension/src/tokens.ts").read_text()
+    in_page = int(re.search(r"MAX_PARTIES = (\d+);", tokens)[1])
+    properties = json.loads((root / "extension/schema/plugin.json").read_text())["properties"]
+    assert in_page == properties["parties"]["maximum"] == MAX_PARTIES == MOST_DEMO_PARTIES
+
+
+def test_the_panel_has_the_parties_colours(root):
+    written = (root / "extension/style/palette.css").read_text()
+    light, dark = written.split('body[data-jp-theme-light="false"]')
+    colours = re.compile(r"--fi-party-(\d): (#\w{6});")
+    in_light = dict(colours.findall(light))
+    in_dark = in_light | dict(colours.findall(dark))
+    assert [in_light[str(k)] for k in range(8)] == [palette.colour(k) for k in range(8)]
+    assert [in_dark[str(k)] for k in range(8)] == [palette.colour(k, dark=True) for k in range(8)]
+
+
+def test_every_command_is_in_the_menu_and_does_exist(root):
+    schema = json.loads((root / "extension/schema/plugin.json").read_text())
+    (menu,) = schema["jupyter.lab.menus"]["main"]
+    commands = set(re.findall(r"'(fi-workbench:[\w-]+)'", (root / "extension/src/tokens.ts").read_text()))
+    commands.remove("fi-workbench:plugin")
+    assert {item["command"] for item in menu["items"] if "command" in item} == commands
+    named = [*schema["jupyter.lab.menus"]["context"], *schema["jupyter.lab.toolbars"]["Notebook"]]
+    assert {item["command"] for item in named} <= commands
 
 
 def test_lock_file_names_no_registry(root):

@@ -1,6 +1,7 @@
 """The wheel is built and used where there is no node."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -63,11 +64,13 @@ def installed(wheel, tmp_path_factory):
 @pytest.mark.timeout(400)  # the first test to ask for it waits for the build
 def test_wheel_holds_what_it_should(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    data = f"{wheel.name.split('-py3')[0]}.data/data/share/jupyter/labextensions/fi-workbench"
+    shared = f"{wheel.name.split('-py3')[0]}.data/data"
+    data = f"{shared}/share/jupyter/labextensions/fi-workbench"
     expected = {
         "fi_workbench/__init__.py",
         "fi_workbench/py.typed",
         f"{wheel.name.split('-py3')[0]}.dist-info/licenses/LICENSE",
+        f"{shared}/etc/jupyter/jupyter_server_config.d/fi_workbench.json",
         f"{data}/install.json",
         f"{data}/package.json",
         f"{data}/schemas/fi-workbench/plugin.json",
@@ -86,6 +89,15 @@ def test_jupyterlab_finds_the_extension_without_node(installed, environment):
     (line,) = (line for line in listing.splitlines() if "fi-workbench" in line)
     assert "enabled" in line
     assert "OK" in line
+
+
+@pytest.mark.timeout(400)
+def test_a_jupyter_server_loads_its_side_of_the_extension(installed, environment, tmp_path):
+    own = environment | {"JUPYTER_CONFIG_DIR": str(tmp_path), "JUPYTER_CONFIG_PATH": str(installed / "etc/jupyter")}
+    main = "from jupyter_server.extension.serverextension import main; main()"
+    listing = run(installed / "bin/python", "-c", main, "list", env=own, cwd=tmp_path)
+    (line,) = (line for line in listing.splitlines() if "fi_workbench.lab" in line and "enabled" in line)
+    assert re.search(r"fi_workbench\.lab .*OK", listing), line
 
 
 @pytest.mark.timeout(400)
