@@ -51,16 +51,17 @@ def add(commands: Any) -> None:
 
 def _host(options: argparse.Namespace, console: Console) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    ending = _Ending(until_eof=options.until_eof)  # before parties are trained: that takes long, and must end too
     if not options.json:
         with bars_on(console) as bars:
             host = _made(options, shown_in(bars))
-        return _stay(host, options, console)
+        return _stay(host, options, console, ending)
     try:
         host = _made(options, _json_progress)
     except FederationError as error:
         _json_line(event="error", text=str(error))
         raise
-    return _stay(host, options, console)
+    return _stay(host, options, console, ending)
 
 
 def _made(options: argparse.Namespace, on_progress: OnProgress) -> Host:
@@ -80,9 +81,9 @@ def _made(options: argparse.Namespace, on_progress: OnProgress) -> Host:
     )  # fmt: skip
 
 
-def _stay(host: Host, options: argparse.Namespace, console: Console) -> int:
+def _stay(host: Host, options: argparse.Namespace, console: Console, ending: _Ending) -> int:
     with host:
-        told = _ends_with(host.stop, until_eof=options.until_eof)
+        ending.stop = host.stop
         status = host.link.status
         if options.json:
             announced = host.link.announced
@@ -101,28 +102,31 @@ def _stay(host: Host, options: argparse.Namespace, console: Console) -> int:
             pass
     if not options.json:
         console.print("The link has ended; its name, certificate and keys are kept.")
-    return 130 if signal.SIGINT in told else 0
+    return ending.status
 
 
-def _ends_with(stop: Callable[[], None], until_eof: bool) -> list[int]:
-    """Have signals, and the end of the standard input where wanted, end it; which signals came."""
-    told: list[int] = []
+class _Ending:
+    """Has signals, and the end of the standard input where wanted, end it: at once while it is being prepared."""
 
-    def hear(number: int, _frame: object) -> None:
-        told.append(number)
-        stop()
+    def __init__(self, until_eof: bool) -> None:
+        self.stop: Callable[[], None] = self._leave
+        self.status = 0
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._hear)
+        if until_eof:
+            threading.Thread(target=self._read, name="fi-until-eof", daemon=True).start()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, hear)
-    if until_eof:
+    def _hear(self, number: int, _frame: object) -> None:
+        self.status = 130 if number == signal.SIGINT else 0
+        self.stop()
 
-        def read() -> None:
-            while os.read(sys.stdin.fileno(), 4096):  # not sys.stdin's buffer, whose lock is wanted at the exit
-                pass
-            stop()
+    def _read(self) -> None:
+        while os.read(sys.stdin.fileno(), 4096):  # not sys.stdin's buffer, whose lock is wanted at the exit
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)  # heard in the main thread
 
-        threading.Thread(target=read, name="fi-until-eof", daemon=True).start()
-    return told
+    def _leave(self) -> None:
+        raise SystemExit(self.status)
 
 
 def _json_progress(progress: Progress) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 import threading
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _STYLES = {"connected": "green", "enrolled": "green", "lost": "yellow", "retrying": "yellow", "refused": "bold red"}
 
+_VARIABLE = "FI_WORKBENCH_TOKEN"
+
 _LOOK_SECONDS = 0.5
 """A signal is noticed after this long at the latest, where it does not end a wait by itself."""
 
@@ -40,7 +43,11 @@ def add(commands: Any) -> None:
     parser.add_argument("--schema", type=Path, metavar="FILE", help="TOML that declares a model's file")
     parser.add_argument("--name", help="what the party is called, whatever its file says")
     parser.add_argument("--key", required=True, metavar="FILE", help="the party's keys; made at first use")
-    parser.add_argument("--token", help="from its host: enrols the key; not needed once it is")
+    parser.add_argument(
+        "--token",
+        help=f"from its host: enrols the key; not needed once it is. Others on this computer see it in the list of "
+        f"processes; they do not in the environment's {_VARIABLE}",
+    )
     trust = parser.add_mutually_exclusive_group()
     trust.add_argument("--fingerprint", metavar="HEX", help="SHA-256 of the link's certificate, from its host")
     trust.add_argument("--root-certificate", type=Path, metavar="FILE", help="PEM of who vouches for the link")
@@ -132,8 +139,8 @@ def _stay(
         console.print(f"This party is dishonest: {behaviour.name}.{heard}", style="yellow", markup=False)
     fingerprint = KeyFile.load_or_create(options.key, party.name).identity.public.fingerprint
     joined = Joined(
-        party, options.link, key=options.key, token=options.token, fingerprint=options.fingerprint,
-        root_certificates=options.root_certificate, insecure=options.insecure,
+        party, options.link, key=options.key, token=options.token or os.environ.get(_VARIABLE) or None,
+        fingerprint=options.fingerprint, root_certificates=options.root_certificate, insecure=options.insecure,
         allow_plain_http=options.allow_plain_http, policy=policy, behaviour=behaviour,
         log=options.log or usual_path(party.name, fingerprint),
         on_event=_json_lines if options.json else _status_lines(Console(soft_wrap=True, highlight=False)),
@@ -174,7 +181,7 @@ def _json_lines(event: PartyEvent) -> None:
 
 
 def _status_lines(out: Console) -> Callable[[PartyEvent], None]:
-    from fi_workbench.session.asked import clean
+    from fi_workbench.core.plain_text import clean
 
     def show_event(event: PartyEvent) -> None:
         when = time.strftime("%H:%M:%S", time.localtime(event.at))

@@ -6,6 +6,7 @@ The coordinator sends random bytes; the signature covers them, so that an announ
 from __future__ import annotations
 
 import json
+import math
 import secrets
 from typing import Any, get_args
 
@@ -23,6 +24,11 @@ MAX_CARD_BYTES = 2**20
 """Tens of thousands of class names; a longer card is refused before it is read."""
 
 LONGEST_NAME = 40
+LONGEST_WORD = 200
+"""Of a class, a private fact or a capability."""
+
+MOST_AXES, MOST_NUMBERS = 16, 2**31
+"""Axes of one query, and numbers in it."""
 
 
 def ask_for_card() -> tuple[bytes, Body]:
@@ -96,7 +102,9 @@ def read_card(written: bytes) -> PartyCard:
             raise InvalidParty(f"It speaks protocol version {plain['version']!r:.20}; this link speaks {VERSION}.")
         keys = [bytes.fromhex(text) for text in plain["identity"]]
         if not _fits(plain) or [len(key) for key in keys] != [32, 32, 64]:
-            raise InvalidParty("Its card cannot be read: a field is missing or of another type.")
+            raise InvalidParty(
+                "Its card cannot be read: a field is missing, of another type, too long, or not printable."
+            )
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         if isinstance(error, InvalidParty):
             raise
@@ -117,7 +125,10 @@ def _signed(nonce: bytes, written: bytes) -> bytes:
 
 def _fits(plain: dict[str, Any]) -> bool:
     def texts(values: Any) -> bool:
-        return isinstance(values, list) and all(isinstance(value, str) for value in values)
+        # they are shown, in terminals and on pages: what could move a cursor is no name
+        return isinstance(values, list) and all(
+            isinstance(value, str) and len(value) <= LONGEST_WORD and value.isprintable() for value in values
+        )
 
     def label(text: Any) -> bool:
         return isinstance(text, str) and 0 < len(text) <= LONGEST_NAME and text.isprintable() and text == text.strip()
@@ -127,8 +138,10 @@ def _fits(plain: dict[str, Any]) -> bool:
         label(plain["name"])
         and label(plain["model"])
         and all(map(texts, (plain["classes"], plain["facts"], plain["capabilities"])))
-        and len(plain["classes"]) > 1
+        and 1 < len(plain["classes"]) == len(set(plain["classes"]))
         and isinstance(shape, list)
+        and len(shape) <= MOST_AXES
         and all(isinstance(length, int) and not isinstance(length, bool) and length > 0 for length in shape)
+        and math.prod(shape) <= MOST_NUMBERS
         and plain["outputs"] in get_args(Outputs)
     )

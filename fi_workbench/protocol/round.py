@@ -14,6 +14,7 @@ from fi_workbench.core.digest import sha256
 from fi_workbench.core.errors import InvalidReply
 from fi_workbench.core.identity import BadSignature
 from fi_workbench.core.messages import Body, PartyCard, Release, Reply
+from fi_workbench.core.plain_text import clean
 from fi_workbench.core.records import Absence, AbsenceKind
 from fi_workbench.core.summand import Component
 from fi_workbench.incentives.ledger import Receipt
@@ -76,7 +77,7 @@ class CoordinatorRound:
                 continue
             if (kind := absence_kind(reply.body)) is not None:
                 reason = reply.body.get(ABSENT_REASON)
-                told = reason[:500] if isinstance(reason, str) else "it gave no reason."
+                told = clean(reason[:500], 500) if isinstance(reason, str) else "it gave no reason."
                 self.miss(Absence(party, phase, kind, told, reply.seconds))
             elif self._is_receipted(phase, reply):
                 answered[party] = reply

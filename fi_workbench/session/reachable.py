@@ -191,7 +191,7 @@ class Reachable(Described):
         Parameters
         ----------
         name : str, optional
-            As the side panel shows it; may be left out where there is one only.
+            As the side panel shows it, or its id; may be left out where there is one only.
         dataset : str or Dataset, optional
             Whose test set is asked; that of its demo parties otherwise.
         **settings
@@ -199,8 +199,8 @@ class Reachable(Described):
 
         Raises
         ------
-        UnknownName
-            None is announced under this name; lists those that are.
+        UnknownName, DoesNotFit
+            None is announced under this name, or several are; lists those that are.
         """
         from fi_workbench.transport.hosted.announced import announced  # noqa: PLC0415 (for who attaches only)
         from fi_workbench.transport.hosted.attached import AttachedLink  # noqa: PLC0415
@@ -208,7 +208,10 @@ class Reachable(Described):
         found = announced()
         fitting = [one for one in found if name is None or name in (one.name, one.id)]
         if len(fitting) != 1:
-            hint = "Several are announced: give a name." if fitting else "Start one in the side panel, or host one."
+            if fitting:
+                several = ", ".join(f"{one.name} ({one.id}, by {one.by}, process {one.pid})" for one in fitting)
+                raise DoesNotFit(f"Several federations fit; attach to one by its id, in parentheses: {several}.")
+            hint = "Start one in the side panel, or host one."
             raise UnknownName("federation hosted on this machine", name, [one.name for one in found], hint)
         link = AttachedLink.open(fitting[0])
         try:

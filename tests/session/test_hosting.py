@@ -1,6 +1,7 @@
 """`fi-workbench host`: a real process with demo parties on real connections, attached to from here."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -111,6 +112,25 @@ def test_what_cannot_be_hosted_is_said_as_an_event_and_by_the_status(options, sa
         assert host.process.wait(20) == 2
 
 
+def test_the_end_of_its_input_ends_training_too(tmp_path, monkeypatch):
+    """As when the server that started it is killed."""
+    monkeypatch.setenv("FI_WORKBENCH_HOME", str(tmp_path))  # nothing is trained yet
+    with Hosting("--name", "trains", "--parties", "20", "--model", "lenet") as host:
+        host.until("preparing")
+        host.process.stdin.close()
+        assert host.process.wait(20) == 0
+        assert "up" not in host.process.stdout.read()
+
+
+def test_several_of_one_name_are_told_apart_by_their_ids(tmp_path):
+    with fi.Federation.host(history=None) as one, fi.Federation.host(history=None) as other:
+        with pytest.raises(fi.FederationError, match="Several federations fit") as several:
+            fi.attach("federation", history=None)
+        assert {one.link.announced.id, other.link.announced.id} <= set(re.findall(r"[0-9a-f]{16}", str(several.value)))
+        with fi.attach(other.link.announced.id, history=None) as attached:
+            assert attached.link.status.address == other.link.status.address
+
+
 def test_two_hosts_of_one_name():
     with Host("twice"), pytest.raises(fi.FederationError, match="twice"):
         Host("twice")
@@ -128,8 +148,16 @@ def test_more_parties_of_the_same_demo():
 
 def test_in_a_terminal_it_says_how_parties_join():
     command = [sys.executable, "-m", "fi_workbench", "host", "--name", "terminal", "--invite", "2", "--until-eof"]
-    done = subprocess.run(command, input="", capture_output=True, text=True, timeout=SECONDS, check=True)
-    assert done.stdout.count("fi-workbench join --link 127.0.0.1:") == 2
-    assert 'fi.attach("terminal")' in done.stdout
-    assert "certificate SHA-256" in done.stdout
-    assert "has ended" in done.stderr
+    pipes = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
+    with subprocess.Popen(command, text=True, **pipes) as process:
+        said = ""
+        while "Ctrl-C ends it" not in said:
+            line = process.stdout.readline()
+            assert line, process.stderr.read()
+            said += line
+        process.stdin.close()
+        assert "has ended" in process.stderr.read()
+    assert process.returncode == 0
+    assert said.count("fi-workbench join --link 127.0.0.1:") == 2
+    assert 'fi.attach("terminal")' in said
+    assert "certificate SHA-256" in said
