@@ -14,7 +14,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-ALL = ("ask", "memory", "demo", "rules", "shapley", "paying", "ledger", "first_paint", "live_view")
+ALL = (
+    "ask", "memory", "demo", "rules", "shapley", "paying", "ledger", "first_paint", "live_view", "network", "joining"
+)  # fmt: skip
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 
@@ -24,11 +26,17 @@ def main() -> int:
     names = parser.parse_args().names or ALL
     if unknown := sorted(set(names) - set(ALL)):
         parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(ALL)}")
-    console, figures = Console(), []
+    console, figures, failed = Console(), [], []
     table = Table("benchmark", "figure", "unit", "target", "met", "measured on", title="Benchmarks")
     for name in names:
         console.print(f"measuring {name} ...", style="dim")
-        for figure in importlib.import_module(f"benchmarks.{name}").run():
+        try:
+            measured = importlib.import_module(f"benchmarks.{name}").run()
+        except Exception:  # noqa: BLE001 - it is shown, and the others are still worth their time
+            console.print_exception()
+            failed.append(name)
+            continue
+        for figure in measured:
             figures.append(figure.to_dict())
             bound = ">=" if figure.at_least else "<="
             table.add_row(
@@ -38,10 +46,10 @@ def main() -> int:
     console.print(table)
     machine = {"cores": os.cpu_count(), "load": os.getloadavg(), "python": platform.python_version()}
     RESULTS.parent.mkdir(exist_ok=True)
-    result = {"when": datetime.now(UTC).isoformat(), "machine": machine, "figures": figures}
+    result = {"when": datetime.now(UTC).isoformat(), "machine": machine, "figures": figures, "failed": failed}
     RESULTS.write_text(json.dumps(result, indent=2) + "\n")
     console.print(f"written to {RESULTS.relative_to(Path.cwd()) if RESULTS.is_relative_to(Path.cwd()) else RESULTS}")
-    return 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -148,7 +148,7 @@ def test_more_parties_of_the_same_demo():
 
 def test_in_a_terminal_it_says_how_parties_join():
     command = [sys.executable, "-m", "fi_workbench", "host", "--name", "terminal", "--invite", "2", "--until-eof"]
-    pipes = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     with subprocess.Popen(command, text=True, **pipes) as process:
         said = ""
         while "Ctrl-C ends it" not in said:
