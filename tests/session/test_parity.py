@@ -122,6 +122,28 @@ def _digest_as_first(federation, record):
     return kept["record"].digest
 
 
+FITTED = {"stacked", "deep_set"}
+"""Rules that are fitted first, at the client: what the parties do for them is what they do for the soft vote."""
+
+
+@pytest.mark.parametrize("rule", sorted(set(fi.rules) - FITTED))
+def test_every_rule_over_a_wire(elsewhere, rule):
+    with here(rule=rule, contribution="equal") as embedded:
+        record = elsewhere.federations["hosted"].with_(rule=rule, contribution="equal").ask(images(20))
+        assert record.present == NAMES
+        np.testing.assert_array_equal(record.scores, embedded.ask(images(20)).scores)
+
+
+@pytest.mark.parametrize("method", sorted(fi.contribution_methods))
+def test_every_contribution_over_a_wire(elsewhere, method):
+    labels = np.arange(20) % 3
+    with here(contribution=method) as embedded:
+        record = elsewhere.federations["attached"].with_(contribution=method).ask(images(20), labels)
+        ours = embedded.ask(images(20), labels)
+    assert record.contribution == ours.contribution == method
+    np.testing.assert_array_equal(record.contributions, ours.contributions)
+
+
 def test_same_digest_with_the_same_party_gone(elsewhere):
     """Its process ends in each place; over a wire the round says so as an absence."""
     digests = {}
