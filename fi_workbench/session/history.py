@@ -17,6 +17,7 @@ import pandas as pd
 from fi_workbench.core.errors import CorruptFile, UnknownName
 from fi_workbench.core.folders import set_aside, state_folder
 from fi_workbench.core.records import RoundRecord
+from fi_workbench.session.packed import Packed
 from fi_workbench.session.rows import COLUMNS, party_rows, round_entry
 
 Keep = Literal["scalars", "answers"]
@@ -52,7 +53,9 @@ class History:
             raise UnknownName("history keep", keep, ("scalars", "answers"))
         self.path = None if path is None else Path(path)
         self.keep = keep
-        self._entries: list[dict[str, Any]] = _read(self.path) if self.path is not None and self.path.exists() else []
+        self._entries = Packed()
+        for entry in _read(self.path) if self.path is not None and self.path.exists() else ():
+            self._entries.append(json.dumps(entry))
         self._file: io.FileIO | None = None
         self._unwritten = b""  # of a disk that was full; in the file's order
         self._closed = False
@@ -78,11 +81,11 @@ class History:
         round tries again.
         """
         entry = round_entry(record, arrays=self.keep == "answers")
-        line = json.dumps(entry, allow_nan=False) + "\n" if self.path is not None else ""
+        line = json.dumps(entry, allow_nan=False)
         with self._lock:
-            self._entries.append(entry)
+            self._entries.append(line)
             if self.path is not None:
-                self._write(self.path, line.encode())
+                self._write(self.path, line.encode() + b"\n")
                 if self._closed:  # a round that was under way
                     self._close_file()
 
@@ -92,7 +95,7 @@ class History:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         with self._lock:
-            return iter(list(self._entries))
+            return self._entries.snapshot()
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         with self._lock:

@@ -288,3 +288,14 @@ def test_a_full_disk_costs_no_round(tmp_path):
         federation.history._file = whole
         federation.ask(queries())
     assert [entry["round"] for entry in fi.History.load(path)] == [1, 2, 3, 4]
+
+
+def test_a_long_stream_takes_little_memory():
+    """Half an hour at ten rounds a second is 18,000 rounds: under 20 MB."""
+    parties = [linear_party(name) for name in ("Ada", "Bo", "Cy", "Di", "Ed")]
+    with fi.Federation(parties, history=None, contribution="equal") as federation:
+        for seed in range(50):
+            federation.ask(queries(4, seed))
+        assert federation.history._entries.n_bytes / 50 * 18_000 < 20e6
+        assert [entry["round"] for entry in federation.history] == list(range(1, 51))
+        assert federation.history[-1]["round"] == 50

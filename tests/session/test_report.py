@@ -1,4 +1,5 @@
 import base64
+import json
 
 import numpy as np
 import pandas as pd
@@ -50,7 +51,7 @@ def test_contributions(history):
 def test_labels_that_would_meet_move_apart():
     history = History()
     entry = {"parties": list("ABCD"), "contribution": "equal", "contributions": [0.25] * 4, "round": 1}
-    history._entries.append(entry)
+    history._entries.append(json.dumps(entry))
     places = [annotation.y for annotation in report.contribution_figure(history).layout.annotations]
     assert np.diff(places).min() > 0.01
 
@@ -58,7 +59,7 @@ def test_labels_that_would_meet_move_apart():
 def test_more_than_five_have_a_legend():
     history = History()
     entry = {"parties": list("ABCDEFGHI"), "contribution": "equal", "contributions": [1 / 9] * 9, "round": 1}
-    history._entries.append(entry)
+    history._entries.append(json.dumps(entry))
     figure = report.contribution_figure(history)
     assert figure.layout.showlegend
     assert figure.data[8].line.dash == "dash"

@@ -47,7 +47,7 @@ class Tokens:
             raise InvalidOption(
                 f"An invitation is good for some minutes, at most {LONGEST_MINUTES:.0f}, not {minutes}."
             )
-        tokens = [secrets.token_urlsafe(24) for _ in range(n)]
+        tokens = [_fresh() for _ in range(n)]
         end = time.time() + minutes * 60.0
         self._known.update({_hash(token): (end, False) for token in tokens})
         return tokens
@@ -72,3 +72,10 @@ class Tokens:
 def _hash(token: str) -> str:
     # what is looked up is the hash of 192 random bits: how long that takes tells nothing of them
     return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
+
+
+def _fresh() -> str:
+    """192 random bits for a command line, where what begins with a dash would be an option."""
+    while (token := secrets.token_urlsafe(24)).startswith("-"):
+        pass
+    return token

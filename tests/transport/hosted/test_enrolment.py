@@ -273,3 +273,9 @@ def test_a_link_has_a_name_that_can_be_shown(links, name):
 def test_an_address_that_is_none_is_refused(links, address):
     with pytest.raises(fi.FederationError, match="address"):
         links(address=address)
+
+
+def test_no_token_looks_like_an_option(monkeypatch):
+    drawn = iter(["-begins-with-a-dash", "fine"])
+    monkeypatch.setattr("secrets.token_urlsafe", lambda _n: next(drawn))
+    assert Tokens().issue(1, 5.0) == ["fine"]
