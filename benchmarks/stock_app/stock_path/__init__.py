@@ -1,0 +1,1 @@
+"""The same rounds on Flower's own SuperLink, SuperNodes, executors and grid."""
