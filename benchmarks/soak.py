@@ -27,8 +27,6 @@ from benchmarks.processes import Usage
 from benchmarks.sites import Site, hosted
 from benchmarks.soak_checks import Judge, Outage, Soaked
 from benchmarks.toy_parties import party_name, toy_queries
-from fi_workbench.core.records import RoundRecord
-from fi_workbench.session.history import History
 
 RESULTS = Path(__file__).parent / "results" / "soak.json"
 N_PARTIES = 5
@@ -49,20 +47,11 @@ class Plan:
     rate: float = 10.0
     kill_every_seconds: float = 60.0
     deadline_seconds: float = 2.0
-    history: bool = False
-    """Whether the rounds are kept, as they are in a notebook; memory then grows with their number."""
 
     @property
     def n_in_flight(self) -> int:
         """Rounds that may be under way at once: those of two deadlines."""
         return math.ceil(2 * self.rate * self.deadline_seconds)
-
-
-class Forgetful(History):
-    """A history that keeps nothing: one in memory grows by some 5 KB a round, and would hide what the link leaks."""
-
-    def append(self, record: RoundRecord) -> None:
-        """Nothing."""
 
 
 class Asker:
@@ -111,8 +100,8 @@ class Asker:
 
 def soak(plan: Plan, tell: Callable[[str], None] = lambda _text: None) -> Soaked:
     """Ask, and kill a party each `plan.kill_every_seconds`; growth is measured from the first one's return on."""
-    history = History() if plan.history else Forgetful()
-    with hosted(N_PARTIES, deadline_seconds=plan.deadline_seconds, history=history) as site:
+    # the rounds are kept in memory, as they are in a notebook
+    with hosted(N_PARTIES, deadline_seconds=plan.deadline_seconds, history=None) as site:
         judge = Judge([party.name for party in site.federation.parties])
         began, resident = time.monotonic(), []
         with Asker(site.federation, plan, judge) as asker:
@@ -203,10 +192,9 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=usual.rate, help="rounds a second")
     parser.add_argument("--kill-every", type=float, default=usual.kill_every_seconds, metavar="SECONDS")
     parser.add_argument("--deadline", type=float, default=usual.deadline_seconds, metavar="SECONDS", help="of a round")
-    parser.add_argument("--history", action="store_true", help="keep the rounds in memory, as a notebook does")
     options = parser.parse_args()
     console = Console()
-    plan = Plan(options.seconds, options.rate, options.kill_every, options.deadline, options.history)
+    plan = Plan(options.seconds, options.rate, options.kill_every, options.deadline)
     result = soak(plan, lambda text: console.print(text, highlight=False))
     RESULTS.parent.mkdir(exist_ok=True)
     when = datetime.now(UTC).isoformat()
