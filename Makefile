@@ -78,13 +78,19 @@ install: $(STAMPS)/lab ## install for use, without opening anything
 
 install-test: $(STAMPS)/test ## install for development: tests and linters too
 
-chromium: # for the browser tests; without it they skip with a reason
+chromium: # for the browser tests, and iproute2 for those in namespaces; without them they skip with a reason
 	@if command -v chromium chromium-browser google-chrome >/dev/null; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    echo "==> installing Chromium for the browser tests"; \
 	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } \
 	        || echo "==> Chromium could not be installed: the browser tests will skip"; \
 	else echo "==> no Chromium found: the browser tests will skip (install the package chromium to run them)"; fi
+	@if command -v ip >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "==> installing iproute2 for the tests in network namespaces"; \
+	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends iproute2; } \
+	        || echo "==> iproute2 could not be installed: the tests in network namespaces will skip"; \
+	fi
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -102,5 +102,5 @@ class DeskClient:
                 raise InvalidAnswer(f"The desk of {self._name!r} answers with more than {MAX_ANSWER_BYTES} bytes.")
         try:
             return json.loads(content) if content else {}
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidAnswer(f"What answers in the name of {self._name!r} is no desk of a federation.") from error

@@ -76,6 +76,11 @@ class Announcer:
             node = self._nodes.get(timeout=1.0 if wait else 0.0001)
         except queue.Empty:
             return
+        # one question for a node at a time: a process that was started again has lost the one before
+        before = [message_id for message_id, (asked, _, _) in self._open.items() if asked == node]
+        for message_id in before:
+            del self._open[message_id]
+        self._grid.discard(before)
         nonce, body = ask_for_card()
         message = self._grid.create_message(
             encode(body), f"query.{ANNOUNCE}", node, f"announce-{uuid4().hex}", ttl=ANSWER_SECONDS + 1.0

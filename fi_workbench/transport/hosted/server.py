@@ -24,6 +24,9 @@ _log.addFilter(FewRecords())
 logging.getLogger("uvicorn").addHandler(logging.NullHandler())
 
 _BACKLOG = 512
+
+_AT_ONCE = 64
+"""So many connections are accepted in one turn of the loop: each is a descriptor until the next, wanted or not."""
 _KEEP_ALIVE_SECONDS = 600
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
@@ -110,7 +113,8 @@ class SmallServer(uvicorn.Server):
         await self.lifespan.startup()
         self.door = Door(self.config, self.server_state, self._context, self._owned)
         loop = asyncio.get_running_loop()
-        self.servers = [await loop.create_server(self.door.knock, sock=self._sock, backlog=_BACKLOG)]
+        self.servers = [await loop.create_server(self.door.knock, sock=self._sock, backlog=_AT_ONCE)]
+        self._sock.listen(_BACKLOG)  # the others wait with the kernel
         self.started = True
 
     async def on_tick(self, counter: int) -> bool:
