@@ -72,10 +72,16 @@ class Announcer:
                 time.sleep(_LOOK_SECONDS)
 
     def _take(self, wait: bool) -> None:
+        """Ask all nodes that have come; where there is nothing else to do, wait a while for one."""
         try:
             node = self._nodes.get(timeout=1.0 if wait else 0.0001)
+            while True:
+                self._send(node)
+                node = self._nodes.get_nowait()
         except queue.Empty:
             return
+
+    def _send(self, node: int) -> None:
         # one question for a node at a time: a process that was started again has lost the one before
         before = [message_id for message_id, (asked, _, _) in self._open.items() if asked == node]
         for message_id in before:
@@ -87,8 +93,6 @@ class Announcer:
         )  # fmt: skip
         [message_id] = self._grid.push_messages([message])
         self._open[message_id] = (node, nonce, time.monotonic() + ANSWER_SECONDS)
-        if not self._nodes.empty():
-            self._take(wait=False)
 
     def _look(self) -> None:
         if not self._open:
