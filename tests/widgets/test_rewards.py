@@ -302,6 +302,7 @@ def test_running_out_of_money_keeps_what_was_asked_and_offers_a_deposit(with_led
 def test_out_of_money_one_may_go_on_for_nothing(with_ledger):
     with_ledger.run()
     assert eventually(lambda: with_ledger.state.status == "spent" and with_ledger.state.notice is not None)
+    assert eventually(lambda: len(with_ledger._header._ways.children) > 1)  # the notice is drawn in the rounds' thread
     with_ledger._header._ways.children[1].click()
     assert with_ledger.federation.settings.budget_micro == 0
     assert with_ledger.state.status == "paused"
