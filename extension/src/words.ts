@@ -26,7 +26,8 @@ export function facts(federation: IFederation): string[] {
     words.push(`round ${rounds}`, rate(rounds_per_second));
   }
   if (typeof about.budget_micro === 'number') {
-    words.push(`${number(about.budget_micro / 1e6)} units a round`);
+    const units = about.budget_micro / 1e6;
+    words.push(`${number(units)} ${units === 1 ? 'unit' : 'units'} a round`);
   }
   return words;
 }
