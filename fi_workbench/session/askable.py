@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -18,16 +19,16 @@ from fi_workbench.session.runtime import Runtime
 from fi_workbench.session.settings import Settings
 
 
-class Askable:
+class Askable(ABC):
     """What has parties, settings and a runtime, and can therefore be asked."""
 
     _runtime: Runtime
     _settings: Settings
 
     @property
+    @abstractmethod
     def parties(self) -> tuple[Party, ...]:
         """The cohort, in the order of every party axis."""
-        raise NotImplementedError
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -54,10 +54,8 @@ class Joined:
         Of the link's certificate, which alone is trusted then; remembered beside the key.
     root_certificates : bytes or path, optional
         PEM: the authorities that may vouch for the link; those of this computer where nothing is given or remembered.
-    insecure : bool
-        Plain HTTP.
-    allow_plain_http : bool
-        Plain HTTP to another computer too: whoever is on the way reads queries and answers, and can change them.
+    insecure, allow_plain_http : bool
+        Plain HTTP; to another computer too, where whoever is on the way reads queries and answers, and can change them.
     policy : Policy, optional
         What its owner agrees to; everything when None.
     behaviour : str or Dishonest, optional

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -240,6 +241,7 @@ class Reachable(Described):
             raise
         return federation
 
+    @abstractmethod
     def _take(
         self,
         runtime: Runtime,
@@ -248,7 +250,7 @@ class Reachable(Described):
         data: Dataset | None,
         demo: Demo | None,
     ) -> None:
-        raise NotImplementedError
+        """Take over what a copy shares, checked; ``parties`` is None for whoever is on the link."""
 
     def _linked(self, wish: str) -> RemoteLink:
         if self.link is None:
