@@ -12,9 +12,13 @@ import numpy as np
 import psutil
 import pytest
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key, load_ssh_public_key
+from rich.console import Console
 
 from fi_workbench.cli import main
+from fi_workbench.cli.host import _say_who
+from fi_workbench.cli.join import _status_lines
 from fi_workbench.core.keyfile import KeyFile
+from fi_workbench.session.party_event import PartyEvent
 from tests.harness import until
 from tests.session.far_parties import absences, asked, hosted, online
 
@@ -191,6 +195,39 @@ def test_what_retrying_cannot_mend_ends_with_status_two(link, folder):
     with process(*words) as ada:
         assert ada.wait() == 2
         assert "EnrolRefused" in ada.popen.stderr.read()
+    assert "token" not in "".join(ada.lines), "said once, as the error that ends the command"
+
+
+def test_tries_that_fail_alike_are_shown_once_in_a_while(capsys):
+    at = {"lost": [0.0], "retrying": [0.0, 0.5, 1.0, 16.0, 17.0]}
+    with Console(soft_wrap=True) as out:
+        show = _status_lines(out)
+        show(PartyEvent("lost", "The link is not reached: nobody there", at=at["lost"][0]))
+        for second in at["retrying"]:
+            show(PartyEvent("retrying", f"Trying again in {second:.1f} s: nobody there", seconds=second, at=second))
+        show(PartyEvent("retrying", "Trying again in 3.0 s: it closes", seconds=3.0, at=17.5))
+        show(PartyEvent("connected", "Connected.", at=18.0))
+        show(PartyEvent("retrying", "Trying again in 4.0 s: it closes", seconds=4.0, at=18.5))
+    shown = [line.split(" ", 1)[1] for line in capsys.readouterr().out.splitlines()]
+    assert [re.sub("Trying again in | s:.*", "", line) for line in shown] == [
+        "lost: The link is not reached: nobody there", "retrying: 0.0", "retrying: 16.0", "retrying: 3.0",
+        "connected: Connected.", "retrying: 4.0",
+    ]  # fmt: skip
+
+
+def test_a_party_that_has_to_be_approved_is_told_and_its_host_sees_it(folder, capsys):
+    with hosted(folder / "link", approve=True) as link:
+        known = _say_who(Console(), link.roster.entries, {})
+        with process(*command(link, folder)) as ada:
+            assert ada.said("approve this party before it is asked")
+            assert until(lambda: any(entry.name == "Ada" for entry in link.roster.entries))
+            known = _say_who(Console(), link.roster.entries, known)
+            link.approve("Ada")
+            assert online(link, "Ada", seconds=40)
+            known = _say_who(Console(), link.roster.entries, known)
+            _say_who(Console(), link.roster.entries, known)
+            assert ada.end(signal.SIGTERM) == 0
+    assert re.sub(r"\d\d:\d\d:\d\d ", "", capsys.readouterr().out) == "Ada waiting\nAda online\n"
 
 
 def test_a_link_that_is_gone_is_said_and_retried(folder):

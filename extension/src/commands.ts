@@ -240,10 +240,12 @@ async function isSure({ name, scale, state, n_online }: IFederation): Promise<bo
   if (scale !== null || state !== 'up' || !n_online) {
     return true;
   }
-  const who = n_online === 1 ? 'One party is' : `${n_online} parties are`;
+  const one = n_online === 1;
+  const who = one ? 'One party is' : `${n_online} parties are`;
+  const later = one ? 'It stays enrolled, and comes' : 'They stay enrolled, and come';
   const { button } = await showDialog({
     title: `Stop ${name}?`,
-    body: `${who} connected. They stay enrolled, and come back when it is hosted again at the same address.`,
+    body: `${who} connected. ${later} back when ${name} is hosted again at the same address.`,
     buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: 'Stop' })]
   });
   return button.accept;

@@ -15,7 +15,7 @@ import type { FederationsApi, IFederation } from './api';
 import { attachTarget, type ITarget } from './code';
 import { Copyable, IconButton, Problem, useAttempt } from './controls';
 import { Parties } from './parties';
-import { CommandIDs, MAX_PARTIES } from './tokens';
+import { CommandIDs, MAX_INVITATIONS, MAX_PARTIES } from './tokens';
 import type { Box, PanelView } from './view';
 import { facts, headline } from './words';
 
@@ -81,7 +81,7 @@ export function Entry(props: IEntryProps): JSX.Element {
           {facts(federation).map(fact => (
             <span key={fact}>{fact}</span>
           ))}
-          {federation.by !== 'panel' && <span>{federation.by === 'kernel' ? 'hosted by a notebook' : 'hosted elsewhere'}</span>}
+          {federation.by !== 'panel' && <span>{federation.by === 'kernel' ? 'hosted by a notebook' : 'hosted in a terminal'}</span>}
         </p>
         {state === 'preparing' && (
           <progress
@@ -112,7 +112,7 @@ export function Entry(props: IEntryProps): JSX.Element {
         </div>
         {(state === 'failed' || state === 'lost') && <Problem text={federation.reason} />}
         <Problem text={problem} onClose={clear} />
-        <BoxBelow box={view.box(id)} federation={federation} api={api} onClose={() => view.open(id, null)} />
+        <BoxBelow box={view.box(id)} federation={federation} api={api} onOpen={box => view.open(id, box)} />
         <Parties
           federation={federation}
           onApprove={party => attempt(() => api.approve(id, party))}
@@ -152,7 +152,7 @@ interface IBoxProps {
   box: Box | null;
   federation: IFederation;
   api: FederationsApi;
-  onClose: () => void;
+  onOpen: (box: Box | null) => void;
 }
 
 function BoxBelow(props: IBoxProps): JSX.Element | null {
@@ -163,8 +163,8 @@ function BoxBelow(props: IBoxProps): JSX.Element | null {
   return (
     <section className="fi-Box" data-testid={`fi-${box.kind}`}>
       <header>
-        <strong>{box.kind === 'log' ? 'Log' : 'Invitation'}</strong>
-        <button type="button" className="fi-Link" onClick={props.onClose}>
+        <strong>{box.kind === 'log' ? 'Log' : box.commands.length > 1 ? `${box.commands.length} invitations` : 'Invitation'}</strong>
+        <button type="button" className="fi-Link" onClick={() => props.onOpen(null)}>
           Close
         </button>
       </header>
@@ -172,13 +172,45 @@ function BoxBelow(props: IBoxProps): JSX.Element | null {
         <Log federation={props.federation} api={props.api} />
       ) : (
         <>
-          {box.commands.map(command => (
-            <Copyable key={command} text={command} label="Command that joins" />
-          ))}
-          <small>For one party, once, within an hour. Send it over a channel that you trust.</small>
+          <Copyable key={box.commands[0]} text={box.commands.join('\n')} label="Command that joins" />
+          <small>Each is for one party, once, within an hour. Send it over a channel that you trust.</small>
+          <InviteMore federation={props.federation} api={props.api} onOpen={props.onOpen} />
         </>
       )}
     </section>
+  );
+}
+
+/** Invitations for a whole class, in place of those shown. */
+function InviteMore(props: Omit<IBoxProps, 'box'>): JSX.Element {
+  const [n, setN] = React.useState('30');
+  const { problem, busy, attempt } = useAttempt();
+  const fits = Number.isInteger(Number(n)) && Number(n) >= 1 && Number(n) <= MAX_INVITATIONS;
+  const make = async (event: React.FormEvent): Promise<void> => {
+    event.preventDefault();
+    await attempt(async () =>
+      props.onOpen({ kind: 'invite', commands: await props.api.invite(props.federation.id, Number(n)) })
+    );
+  };
+  return (
+    <form className="fi-More" onSubmit={event => void make(event)}>
+      <label>
+        For{' '}
+        <input
+          type="number"
+          min={1}
+          max={MAX_INVITATIONS}
+          value={n}
+          data-testid="fi-invitations"
+          onChange={event => setN(event.target.value)}
+        />{' '}
+        parties
+      </label>
+      <button type="submit" className="fi-Link" disabled={busy || !fits}>
+        Make new ones
+      </button>
+      <Problem text={problem} />
+    </form>
   );
 }
 

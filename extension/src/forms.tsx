@@ -147,7 +147,7 @@ export function HostForm(props: INewProps): JSX.Element {
       <Field label="Name" hint={NAME_HINT}>
         <input value={name} placeholder="federation-1" maxLength={40} onChange={event => setName(event.target.value)} />
       </Field>
-      <Field label="Address">
+      <Field label="Address" hint={warning ? '' : 'This computer only, any free port. 0.0.0.0:9092 lets others on the network in.'}>
         <input value={address} data-testid="fi-address" onChange={event => setAddress(event.target.value)} />
       </Field>
       {warning && (
@@ -162,7 +162,7 @@ export function HostForm(props: INewProps): JSX.Element {
 /** A SuperLink that runs elsewhere: remembered here, connected to by notebooks. */
 export function ConnectForm(props: { onRemember: (address: string) => Promise<unknown>; onClose: () => void }): JSX.Element {
   const [address, setAddress] = React.useState('');
-  const wrong = !address.trim() || isAddress(address.trim()) ? '' : 'Address: HOST:PORT, e.g. superlink.example.org:9091.';
+  const wrong = !address.trim() || isAddress(address.trim()) ? '' : 'Address: HOST:PORT, e.g. superlink.example.org:8000.';
   return (
     <Form
       title="Connect to a SuperLink"
@@ -180,7 +180,7 @@ export function ConnectForm(props: { onRemember: (address: string) => Promise<un
       <Field label="Address">
         <input
           value={address}
-          placeholder="superlink.example.org:9091"
+          placeholder="superlink.example.org:8000"
           data-testid="fi-superlink"
           onChange={event => setAddress(event.target.value)}
         />

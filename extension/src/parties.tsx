@@ -23,8 +23,24 @@ export function Parties(props: IPartiesProps): JSX.Element | null {
       </p>
     ) : null;
   }
+  const waiting = federation.parties.filter(party => party.state === 'waiting');
+  const approveAll = async (): Promise<void> => {
+    for (const party of waiting) {
+      if ((await props.onApprove(party.name)) === false) {
+        return; // the first that fails is said, and not talked over by the next
+      }
+    }
+  };
   return (
     <>
+      {waiting.length > 1 && federation.state === 'up' && (
+        <p className="fi-Hint fi-Waiting">
+          {waiting.length} wait for your approval{' '}
+          <button type="button" className="fi-Link" data-testid="fi-approve-all" onClick={() => void approveAll()}>
+            Approve all
+          </button>
+        </p>
+      )}
       <ul className="fi-Parties" aria-label={`Parties of ${federation.name}`}>
         {federation.parties.map(party => (
           <PartyRow key={party.key || party.name} party={party} live={federation.state === 'up'} {...props} />
@@ -44,7 +60,7 @@ function PartyRow(props: IPartiesProps & { party: IParty; live: boolean }): JSX.
     </button>
   );
   const takesPart = state === 'online' || state === 'offline';
-  const about = [party.reason, address && `from ${address}`, party.key && `key ${party.key.slice(0, 16)}…`];
+  const about = [name, model.replace(/_/g, ' '), party.reason, address && `from ${address}`, party.key && `key ${party.key.slice(0, 16)}…`];
   return (
     <li className="fi-Party" data-testid="fi-party" data-name={name} data-state={state} title={about.filter(Boolean).join('\n')}>
       <span

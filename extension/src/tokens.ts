@@ -4,6 +4,8 @@ export const PLUGIN_ID = 'fi-workbench:plugin';
 export const PANEL_ID = 'fi-workbench-federations';
 /** As many demo parties one process runs (`MOST_DEMO_PARTIES` of the host). */
 export const MAX_PARTIES = 50;
+/** As many invitations the server makes at once (`MAX_INVITES`). */
+export const MAX_INVITATIONS = 100;
 
 export const CATEGORY = 'Federated inference';
 

@@ -4,14 +4,15 @@ import type { Link } from './model';
 /** What the panel says, as plain functions. */
 
 export function headline(federation: IFederation): string {
-  const { state, task, n_online, n_parties } = federation;
+  const { state, task, n_online, n_parties, n_waiting } = federation;
   if (state === 'preparing') {
     return task ? `${task.task} ${task.total ? `${task.done} of ${task.total}` : ''}`.trim() : 'starting';
   }
   if (state !== 'up') {
     return { lost: 'no answer', stopping: 'stopping', failed: 'failed' }[state];
   }
-  return n_parties ? `${n_online} of ${n_parties} online` : 'no parties yet';
+  const waiting = n_waiting ? `${n_waiting} waiting` : '';
+  return [n_parties ? `${n_online} of ${n_parties} online` : '', waiting].filter(Boolean).join(', ') || 'no parties yet';
 }
 
 /** The settings and the pace in one line, or nothing while there is nothing to say. */
@@ -49,7 +50,7 @@ export function partyState(party: IParty): string {
     case 'offline':
       return `offline since ${since}`;
     case 'waiting':
-      return 'waits for you';
+      return 'waiting';
     case 'refused':
       return `refused: ${party.reason || 'no reason given'}`;
     case 'expelled':

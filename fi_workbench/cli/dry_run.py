@@ -70,8 +70,8 @@ def _asked(out: Console, found: DryRun) -> None:
         table.add_row(str(latency.n_queries), f"{latency.milliseconds_per_query:.3g}")
     out.print(table)
     ranked = sorted(zip(found.label_counts, found.card["classes"], strict=True), reverse=True)[:_SHOWN_CLASSES]
-    named = ", ".join(f"{name} {count}" for count, name in ranked if count)
-    out.print(f"It named: {named}; mean confidence {found.mean_confidence:.2f}.", markup=False)
+    named = ", ".join(f"{name} ({count} times)" for count, name in ranked if count)
+    out.print(f"It named {named}; mean confidence {found.mean_confidence:.2f}.", markup=False)
 
 
 def _disclosed(out: Console, shown: Shown) -> None:

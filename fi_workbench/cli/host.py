@@ -9,7 +9,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,32 +18,41 @@ from rich.console import Console
 
 from fi_workbench.cli.bars import bars_on, shown_in
 from fi_workbench.core.errors import FederationError
+from fi_workbench.core.plain_text import clean
 
 if TYPE_CHECKING:
     from fi_workbench.core.progress import OnProgress, Progress
     from fi_workbench.session.hosting import Host
+    from fi_workbench.transport.roster import PartyState, RosterEntry
 
 
 def add(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "host", help="host a link that parties join, until stopped",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description="Host a link that parties join, until stopped. Python reaches it by fi.attach(NAME).",
     )  # fmt: skip
-    parser.add_argument("--name", default="federation", help="what it is called; its keys are kept under this name")
     parser.add_argument(
-        "--address", default="127.0.0.1:0", metavar="HOST:PORT", help="where to listen; port 0 is any free one"
+        "--name", default="federation", help="what it is called; its keys are kept under this name (%(default)s)"
     )
+    parser.add_argument(
+        "--address", default="127.0.0.1:0", metavar="HOST:PORT",
+        help="where to listen; port 0 is any free one (%(default)s: this computer only)",
+    )  # fmt: skip
     parser.add_argument("--approve", action="store_true", help="parties that join wait until they are approved")
     parser.add_argument("--certificate", type=Path, metavar="FILE", help="PEM chain; self-signed otherwise")
     parser.add_argument("--certificate-key", type=Path, metavar="FILE", help="its private key, PEM")
-    parser.add_argument("--invite", type=int, default=1, metavar="N", help="print this many join commands at the start")
+    parser.add_argument("--invite", type=int, default=1, metavar="N", help="print so many join commands (%(default)s)")
     demo = parser.add_argument_group("demo parties, trained and run by this process")
-    demo.add_argument("--parties", type=int, default=0, metavar="N", help="how many; none: others join")
-    demo.add_argument("--dataset", default="digits", help="digits, fashionmnist, pneumoniamnist, or an .npz file")
-    demo.add_argument("--alpha", type=float, default=0.3, help="label skew between them; small is more skewed")
-    demo.add_argument("--model", default="mlp", help="logistic_regression, mlp, lenet or resnet")
-    demo.add_argument("--seed", type=int, default=0)
+    demo.add_argument("--parties", type=int, default=0, metavar="N", help="how many (%(default)s: only others join)")
+    demo.add_argument(
+        "--dataset", default="digits", help="digits, fashionmnist, pneumoniamnist, or an .npz file (%(default)s)"
+    )
+    demo.add_argument(
+        "--alpha", type=float, default=0.3, help="label skew between them; small is more skewed (%(default)s)"
+    )
+    demo.add_argument("--model", default="mlp", help="logistic_regression, mlp, lenet or resnet (%(default)s)")
+    demo.add_argument("--seed", type=int, default=0, help="of their data and training (%(default)s)")
     parser.add_argument("--until-eof", action="store_true", help="end when the standard input does")
     parser.add_argument("--announce-by", choices=("cli", "panel", "kernel"), default="cli", help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help="print one JSON object for each event")
@@ -98,11 +108,25 @@ def _stay(host: Host, options: argparse.Namespace, console: Console, ending: _En
             for command in host.link.invite(options.invite) if options.invite else ():
                 out.print(command, markup=False)
             out.print(f'Ask it from Python: fi.attach("{status.name}"). Ctrl-C ends it.', markup=False)
+            if options.approve:
+                how = f'in JupyterLab\'s side panel, or from Python: fi.attach("{status.name}").approve(NAME).'
+                out.print(f"Who joins waits until you approve it: {how}", markup=False)
+        known = {entry.key: entry.state for entry in host.link.roster.entries if entry.name in host.parties}
         while not host.wait(0.5):
-            pass
+            if not options.json:
+                known = _say_who(out, host.link.roster.entries, known)
     if not options.json:
         console.print("The link has ended; its name, certificate and keys are kept.")
     return ending.status
+
+
+def _say_who(out: Console, entries: Sequence[RosterEntry], known: Mapping[str, str]) -> dict[str, PartyState]:
+    """Print whose state is another than before; the states now, by key."""
+    for entry in entries:
+        if known.get(entry.key) != entry.state:
+            why = f": {entry.reason}" if entry.state == "refused" else ""
+            out.print(f"{time.strftime('%H:%M:%S')} {clean(entry.name, 60)} {entry.state}{clean(why)}", markup=False)
+    return {entry.key: entry.state for entry in entries}
 
 
 class _Ending:

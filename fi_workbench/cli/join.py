@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     from fi_workbench.protocol.policy import Policy
     from fi_workbench.session.party_event import PartyEvent
 
-_STYLES = {"connected": "green", "enrolled": "green", "lost": "yellow", "retrying": "yellow", "refused": "bold red"}
+_STYLES = {"connected": "green", "enrolled": "green", "lost": "yellow", "retrying": "yellow"}
 
 _VARIABLE = "FI_WORKBENCH_TOKEN"
+
+_SAID_AGAIN_SECONDS = 15.0
+"""Of tries that fail alike one is shown in so long; the log has all."""
 
 _LOOK_SECONDS = 0.5
 """A signal is noticed after this long at the latest, where it does not end a wait by itself."""
@@ -183,7 +186,19 @@ def _json_lines(event: PartyEvent) -> None:
 def _status_lines(out: Console) -> Callable[[PartyEvent], None]:
     from fi_workbench.core.plain_text import clean
 
+    told: tuple[str, float] = "", 0.0
+
     def show_event(event: PartyEvent) -> None:
+        nonlocal told
+        if event.kind == "refused":
+            return  # ends the command, as its error
+        if event.kind == "retrying":
+            why = event.text.partition(": ")[2]
+            if told[0] == why and event.at - told[1] < _SAID_AGAIN_SECONDS:
+                return
+            told = why, event.at
+        else:
+            told = "", 0.0
         when = time.strftime("%H:%M:%S", time.localtime(event.at))
         dull = event.asked is not None and event.asked.outcome in ("answered", "announced")
         style = None if dull else _STYLES.get(event.kind, "yellow" if event.asked is not None else None)

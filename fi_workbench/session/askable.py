@@ -140,5 +140,8 @@ class Askable(ABC):
             There is none as yet.
         """
         if not (parties := self.parties):
-            raise NoAnswer("Nobody has joined this federation yet; federation.invite() says how a party does.")
+            raise NoAnswer(self._why_nobody())
         return parties[0]
+
+    def _why_nobody(self) -> str:
+        return "Nobody has joined this federation yet; federation.invite() says how a party does."

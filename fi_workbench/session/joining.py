@@ -214,7 +214,7 @@ class Joined:
         backoff = Backoff()
         while not self._stopping.is_set():
             try:
-                name = enrol(self.link, self._tls, token, self._keys.identity, self._keys.node)
+                enrolled = enrol(self.link, self._tls, token, self._keys.identity, self._keys.node)
             except (Unreachable, EnrolRefused) as error:
                 if isinstance(error, EnrolRefused) and error.status not in _WORTH_ANOTHER_TRY:
                     raise
@@ -222,7 +222,9 @@ class Joined:
                 self._tell(PartyEvent("retrying", f"Trying again in {seconds:.1f} s: {error}", seconds=seconds))
                 self._stopping.wait(seconds)
             else:
-                self._tell(PartyEvent("enrolled", f"Enrolled at {clean(name, 60)}; the token is needed no more."))
+                waits = " Its host has to approve this party before it is asked anything." * enrolled.waiting
+                text = f"Enrolled at {clean(enrolled.link, 60)}; the token is needed no more.{waits}"
+                self._tell(PartyEvent("enrolled", text))
                 return
 
     def _heard(self, event: NodeEvent) -> None:

@@ -57,6 +57,13 @@ class Reachable(Described):
         """
         return self._linked("invite").invite(n, minutes)
 
+    def _why_nobody(self) -> str:
+        entries = () if self.link is None else self.link.roster.entries
+        waiting = [entry.name for entry in entries if entry.state == "waiting"]
+        if not waiting:
+            return super()._why_nobody()
+        return f"Nobody takes part yet. federation.approve(name) lets in who waits: {', '.join(waiting)}."
+
     def approve(self, name: str) -> None:
         """Let a party that waits, or was expelled, take part."""
         self._linked("approve").approve(name)

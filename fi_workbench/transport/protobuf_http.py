@@ -187,7 +187,8 @@ def _why(error: Exception) -> str:
         return "no answer in time"
     if isinstance(error, ssl.SSLError):
         return "no TLS is spoken there, and plain HTTP is not fallen back to" if _is_plain(error) else clean(error)
-    return clean(error) or type(error).__name__
+    said = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return clean(said) or type(error).__name__
 
 
 def _is_plain(error: ssl.SSLError) -> bool:

@@ -228,6 +228,32 @@ def test_a_party_that_waits_is_approved_and_expelled(panel, lab, tmp_path):
         expect(row).to_have_attribute("data-state", "expelled")
 
 
+def test_a_class_is_invited_and_approved_at_once(page, panel, lab, tmp_path, screenshot):
+    folder = lab.root.parent / "runtime/fi-workbench"
+    with HostedLink.open(name="school", approve=True, announce_by="kernel", announce_in=folder) as link:
+        entry = of(panel, "school")
+        expect(entry).to_have_attribute("data-state", "up")
+        press(entry, "invite")
+        box = entry.get_by_test_id("fi-invite")
+        box.get_by_test_id("fi-invitations").fill("3")
+        box.get_by_role("button", name="Make new ones").click()
+        expect(box).to_contain_text("3 invitations")
+        commands = box.locator("code").inner_text().splitlines()
+        assert len({command.split("--token ")[1].split()[0] for command in commands}) == 3
+        screenshot("panel-invitations")
+        box.get_by_role("button", name="Close").click()
+        long = "Bartholomew the Third of Somewhere"
+        with joined(link, "Ann", tmp_path), joined(link, long, tmp_path):
+            expect(entry.get_by_test_id("fi-count")).to_have_text("2 waiting")
+            heights = entry.get_by_test_id("fi-party").evaluate_all("rows => rows.map(row => row.clientHeight)")
+            assert heights[0] == heights[1], "a party is a line, however long its name"
+            assert panel.evaluate("node => node.scrollWidth <= node.clientWidth")
+            screenshot("panel-waiting")
+            entry.get_by_test_id("fi-approve-all").click()
+            expect(entry.get_by_test_id("fi-count")).to_have_text("2 of 2 online")
+            expect(entry.get_by_test_id("fi-approve-all")).to_have_count(0)
+
+
 def test_code_is_inserted_by_button_toolbar_and_drag(page, panel, hosted, new_notebook, run_command, screenshot):
     entry = of(panel, "course")
     expect(entry).to_have_attribute("data-state", "up")

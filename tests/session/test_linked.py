@@ -33,6 +33,13 @@ def test_nobody_yet(link):
     assert link.closed
 
 
+def test_who_waits_for_approval_is_named_where_nobody_answers(link):
+    with over(link) as federation:
+        link.join(linear_party("Bo"), state="waiting")
+        with pytest.raises(fi.NoAnswer, match=r"approve\(name\) lets in who waits: Bo\."):
+            federation.ask(queries())
+
+
 def test_same_digest_as_embedded_and_whoever_joins_is_asked(link):
     names = ("Ada", "Bo", "Cy")
     with over(link) as federation, fi.Federation([linear_party(n) for n in names], history=None) as embedded:

@@ -58,8 +58,24 @@ class EnrolRequest:
     node_key: bytes
 
 
-def enrol(address: str, tls: Tls, token: str, identity: Identity, node: ec.EllipticCurvePrivateKey) -> str:
-    """Enrol a party's keys; the link's name. Doing it again with the same keys changes nothing.
+@dataclass(frozen=True)
+class Enrolment:
+    """What a link says to a party that it enrolled.
+
+    Parameters
+    ----------
+    link : str
+        The link's name.
+    waiting : bool
+        Whether the host has to approve the party before it takes part.
+    """
+
+    link: str
+    waiting: bool = False
+
+
+def enrol(address: str, tls: Tls, token: str, identity: Identity, node: ec.EllipticCurvePrivateKey) -> Enrolment:
+    """Enrol a party's keys. Doing it again with the same keys changes nothing.
 
     Parameters
     ----------
@@ -90,11 +106,11 @@ def enrol(address: str, tls: Tls, token: str, identity: Identity, node: ec.Ellip
     try:
         headers = {"content-type": "application/json", "accept": "application/json", **signed_headers(node)}
         answer = json.loads(connection.post(PATH, json.dumps(plain).encode(), headers, _SECONDS))
-        return str(answer["link"])[:200]
+        return Enrolment(str(answer["link"])[:200], answer.get("waiting") is True)
     except Rejected as error:
         skew = clock_skew(error) if error.status == HTTPStatus.UNAUTHORIZED else ""
         raise EnrolRefused(error.status, skew.removesuffix(".") or error.text or f"HTTP {error.status}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Unreachable(f"What answers at {address} is no hosted link of the workbench.") from error
     finally:
         connection.close()

@@ -119,7 +119,7 @@ class FleetApp:
             if claimed_key(request.headers) != asked.node_key:
                 raise BadSignature("the request is signed with another node's key")
             check_signature(read_node_key(asked.node_key), *signature_of(request.headers))
-            await asyncio.to_thread(self._members.enrol, asked, request.peer)
+            waiting = await asyncio.to_thread(self._members.enrol, asked, request.peer)
         except InvalidParty as error:
             raise HttpError(400, str(error)) from error
         except BadSignature as error:
@@ -129,7 +129,7 @@ class FleetApp:
         except OSError as error:
             _log.warning("the link's folder cannot be written: %s", error)
             raise HttpError(503, "the link cannot keep this enrolment now; its host has more, try again") from error
-        return json_answer({"link": self._name})
+        return json_answer({"link": self._name, "waiting": waiting})
 
     async def _register(self, request: Request) -> Answer:
         raise HttpError(403, "this link takes parties by token only: fi-workbench join --token", close=True)

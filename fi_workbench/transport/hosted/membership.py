@@ -126,8 +126,8 @@ class Membership:
 
     # a party
 
-    def enrol(self, request: EnrolRequest, address: str) -> None:
-        """Take in a new party's keys, for a token.
+    def enrol(self, request: EnrolRequest, address: str) -> bool:
+        """Take in a new party's keys, for a token; whether it has to wait until the host approves it.
 
         Raises
         ------
@@ -139,13 +139,15 @@ class Membership:
             if known is not None and (known.name, known.node_key) == (one.name, one.node_key):
                 if known.expelled:
                     raise EnrolRefused(403, "this party was expelled; ask the host to approve it again")
-                return
+                return not known.approved
             if wrong := self._tokens.wrong_with(request.token):
                 raise EnrolRefused(403, wrong)
             if known is not None or any(other.node_key == one.node_key for other in self._enrolled.values()):
                 raise EnrolRefused(409, "one of these keys is enrolled with another; make a new key file")
             if any(other.name == one.name for other in self._enrolled.values()):
-                raise EnrolRefused(409, f"name taken: {one.name!r} is enrolled with another key; choose another name")
+                raise EnrolRefused(
+                    409, f"name taken: {one.name!r} is enrolled with another key; choose another (--name)"
+                )
             if len(self._enrolled) >= MOST_ENROLLED:
                 raise EnrolRefused(403, f"this link has {MOST_ENROLLED} parties and takes no more")
             self._tokens.use(request.token)
@@ -158,6 +160,7 @@ class Membership:
                 raise
             node = self.fleet.add(one.node_key, one.key)
             self._put(one, node, "offline" if one.approved else "waiting", "enrolled", address)
+            return not one.approved
 
     def why_not(self, node: Node) -> str:
         """Why this node gets no messages; empty if it does."""

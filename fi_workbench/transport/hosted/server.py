@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 import ssl
 import threading
@@ -54,7 +55,9 @@ def listen(address: str) -> socket.socket:
         [(family, _, _, _, where), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         return socket.create_server(where[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise CannotListen(f"Nothing can listen on {address}: {error}. Choose another address or port.") from error
+        # error.strerror of a failed bind repeats the address
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
+        raise CannotListen(f"Nothing can listen on {address}: {why}. Choose another address or port.") from error
 
 
 def address_of(sock: socket.socket) -> str:

@@ -13,7 +13,7 @@ from fi_workbench.core.errors import CorruptFile, DoesNotFit, InvalidOption, Unk
 from fi_workbench.core.identity import Identity
 from fi_workbench.transport.flower_internals.link import node_key_bytes, signed_headers
 from fi_workbench.transport.hosted import tokens as tokens_module
-from fi_workbench.transport.hosted.enrolment import EnrolRefused, enrol, fetch_certificate
+from fi_workbench.transport.hosted.enrolment import Enrolment, EnrolRefused, enrol, fetch_certificate
 from fi_workbench.transport.hosted.keeping import link_folder
 from fi_workbench.transport.hosted.tokens import Tokens
 from fi_workbench.transport.tls import Tls, WrongCertificate
@@ -107,7 +107,10 @@ def enrolment(link, who, key, *, signer=None, headers_key=None, **changes):
 
 
 def test_enrolment_as_the_tests_write_it_is_taken(link):
-    assert enrolment(link, Identity("Ada"), ec.generate_private_key(ec.SECP384R1())) == (200, {"link": "class"})
+    assert enrolment(link, Identity("Ada"), ec.generate_private_key(ec.SECP384R1())) == (
+        200,
+        {"link": "class", "waiting": False},
+    )
 
 
 @pytest.mark.parametrize(
@@ -215,7 +218,7 @@ def test_the_certificate_is_known_by_its_fingerprint(link, parties):
     key = ec.generate_private_key(ec.SECP384R1())
     with pytest.raises(WrongCertificate):
         enrol(status.address, Tls(fingerprint="00" * 32), token, Identity("Ada"), key)
-    assert enrol(status.address, Tls(root_certificates=pem), token, Identity("Ada"), key) == "class"
+    assert enrol(status.address, Tls(root_certificates=pem), token, Identity("Ada"), key) == Enrolment("class")
 
 
 def test_what_is_kept_is_its_owners_alone(links, tmp_path, parties):
