@@ -182,6 +182,10 @@ def shots(page, box, screenshot, run_command, name):
             page.wait_for_function(
                 "w => Math.abs(document.querySelector('.fi-workbench').clientWidth - w) < 2", arg=width
             )
-            assert box.evaluate("node => node.scrollWidth - node.clientWidth") <= 0
+            # pictures follow the width a frame later
+            page.wait_for_function(
+                "() => {const n = document.querySelector('.fi-workbench'); return n.scrollWidth <= n.clientWidth}",
+                timeout=10_000,
+            )
             screenshot(f"{name}-{width}-{theme.lower()}", box)
     page.set_viewport_size(before)

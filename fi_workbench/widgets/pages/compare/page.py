@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -59,6 +60,7 @@ class ComparePage(Page):
         super().__init__(desk)
         self._look_at = look_at
         self._comparing = False
+        self._refreshing = threading.RLock()
         self.comparison: Comparison | None = None
 
     def _build(self) -> tuple[ipywidgets.Widget, ...]:
@@ -113,8 +115,9 @@ class ComparePage(Page):
     def refresh(self) -> None:
         """The button waits while something else is made; the threshold in force may be another."""
         if self._built:
-            self.go.disabled = self._state.task is not None or not self._desk.driver.can_ask
-            shown(self.give_up, self._comparing and self._state.task is not None)
+            with self._refreshing:  # the job's thread calls it too; the last one must see what is so
+                self.go.disabled = self._state.task is not None or not self._desk.driver.can_ask
+                shown(self.give_up, self._comparing and self._state.task is not None)
             self.selective.refresh()
 
     def _start(self) -> None:

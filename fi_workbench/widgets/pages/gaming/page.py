@@ -47,6 +47,7 @@ class GamingPage(Page):
     def _build(self) -> tuple[ipywidgets.Widget, ...]:
         self.result: GamingMatrix | None = None
         self._quietly, self._stop = Quietly(), threading.Event()
+        self._following = threading.RLock()
         self._sweeping, self._why = False, ""
         self.choice = SweepChoice()
         self.go = button(
@@ -104,7 +105,11 @@ class GamingPage(Page):
         self._follow()
 
     def _follow(self) -> None:
-        """Which buttons can be pressed."""
+        """Which buttons can be pressed; called from two threads, of which the last must see what is so."""
+        with self._following:
+            self._show_what_is_so()
+
+    def _show_what_is_so(self) -> None:
         federation, drawn, task = self._state.federation, self.result is not None, self._state.task
         if self._sweeping and (task is None or not task.text.startswith(_SWEEP)):
             self._over()  # other work has taken its place
