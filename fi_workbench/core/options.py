@@ -8,6 +8,7 @@ the control::
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import math
 import typing
@@ -82,15 +83,28 @@ def options_of(*functions: Callable[..., Any]) -> tuple[Option, ...]:
             if parameter.default is inspect.Parameter.empty:
                 raise InvalidOption(f"Option {name!r} of {function.__qualname__} needs a default.")
             hint = hints.get(name, type(parameter.default))
-            extras = getattr(hint, "__metadata__", ())
-            base = typing.get_args(hint)[0] if extras else hint
-            limits = next((extra for extra in extras if isinstance(extra, Between | OneOf)), None)
-            text = next((extra for extra in extras if isinstance(extra, str)), "")
-            kind = _kind(base, parameter.default)
-            option = Option(name, kind, parameter.default, limits, text)
+            option = _option(name, hint, parameter.default)
             if found.setdefault(name, option) != option:
                 raise InvalidOption(f"Option {name!r} is declared twice with different defaults or ranges.")
     return tuple(found.values())
+
+
+def options_of_fields(kind: type) -> tuple[Option, ...]:
+    """The options of a plug-in that is a frozen dataclass: its fields with a default, ranges from their annotations.
+
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Rounded:
+    ...     digits: typing.Annotated[int, Between(0, 6), "Decimals that are kept."] = 2
+    >>> options_of_fields(Rounded)[0].limits
+    Between(low=0, high=6, step=None, log=False)
+    """
+    if not dataclasses.is_dataclass(kind):
+        return ()
+    hints, options = typing.get_type_hints(kind, include_extras=True), []
+    for field in dataclasses.fields(kind):
+        if field.default is not dataclasses.MISSING and field.init:
+            options.append(_option(field.name, hints[field.name], field.default))
+    return tuple(options)
 
 
 def check_options(owner: str, options: Iterable[Option], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,6 +140,14 @@ def _check_value(owner: str, option: Option, value: Any) -> Any:
             f"Option {option.name!r} of {owner} must be {option.kind.__name__}, not {type(value).__name__} {value!r}."
         )
     return value
+
+
+def _option(name: str, hint: Any, default: Any) -> Option:
+    extras = getattr(hint, "__metadata__", ())
+    base = typing.get_args(hint)[0] if extras else hint
+    limits = next((extra for extra in extras if isinstance(extra, Between | OneOf)), None)
+    text = next((extra for extra in extras if isinstance(extra, str)), "")
+    return Option(name, _kind(base, default), default, limits, text)
 
 
 def _kind(hint: Any, default: Any) -> type:

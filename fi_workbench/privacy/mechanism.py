@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
 from fi_workbench.core.arrays import Outputs, Queries
 from fi_workbench.core.disclosure import Disclosure, Need
 from fi_workbench.core.identity import PublicIdentity
+from fi_workbench.core.keystream import Keystream
 from fi_workbench.core.messages import Body, Release, Reply
 from fi_workbench.core.registry import Registry
 from fi_workbench.core.summand import Component, Summand
+from fi_workbench.privacy.event import UNPROTECTED, Event
 
 Kind = Literal["answer", "enrol"]
 """What a round is for: answering queries, or summing private facts once per cohort."""
@@ -51,9 +52,14 @@ class PartyContext:
     seal, open : callable
         ``(to, content, label)`` and ``(sender, sealed, label)`` with the party's own keys. The label names the phase;
         round, sender and recipient are bound in.
-    rng : callable
-        ``() -> numpy Generator``, the same one at each call: for noise in experiments; secrets come from
-        :mod:`secrets`.
+    noise : callable
+        ``(purpose) -> Keystream``: privacy noise. Fresh at each call, unless the client asked for a reproducible
+        experiment; then from the question's public seed, party and purpose, and so no protection at all.
+    rule, rule_needs : str
+    components : mapping of str to Component
+        Declarations of the arrays of the summand, as the coordinator has them; empty for a rule without a part.
+    n_queries, n_classes : int
+        ``n_queries`` is 0 in an enrolment round.
     """
 
     name: str
@@ -68,7 +74,32 @@ class PartyContext:
     verify: Callable[[str, bytes, bytes], None]
     seal: Callable[[str, bytes, str], bytes]
     open: Callable[[str, bytes, str], bytes]
-    rng: Callable[[], np.random.Generator]
+    noise: Callable[[str], Keystream]
+    rule: str = ""
+    rule_needs: Need = "each"
+    components: Mapping[str, Component] = field(default_factory=dict)
+    n_queries: int = 0
+    n_classes: int = 0
+
+
+@dataclass(frozen=True)
+class Occasion:
+    """What is asked of a party, as far as the price in privacy depends on it; the same at client and party.
+
+    Parameters
+    ----------
+    kind : {"answer", "enrol"}
+    rule : str
+    components : mapping of str to Component
+    n_parties, n_queries, n_classes : int
+    """
+
+    kind: Kind
+    rule: str
+    components: Mapping[str, Component]
+    n_parties: int
+    n_queries: int
+    n_classes: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,9 +157,12 @@ class Mechanism(ABC):
     hides_absence : bool
         Whether renormalising over those present would disclose what it hides; sums are then kept as they are.
     reproducible : bool
-        Whether equal seeds give equal released values.
+        Whether equal seeds give equal released values. Where it adds noise, that is an option that is off: noise from
+        a public seed protects nobody.
     min_parties : int
         Fewer parties than this are refused when the federation is made.
+    only_rules : frozenset of str, optional
+        The rules that it carries; None for every rule whose need it meets.
     """
 
     name: ClassVar[str]
@@ -140,13 +174,18 @@ class Mechanism(ABC):
     requires: ClassVar[frozenset[str]] = frozenset()
     finish_at: ClassVar[Literal["coordinator", "client"]] = "coordinator"
     hides_absence: ClassVar[bool] = False
-    reproducible: ClassVar[bool] = True
     min_parties: ClassVar[int] = 1
+    only_rules: ClassVar[frozenset[str] | None] = None
+    reproducible: bool = True
 
     @property
     @abstractmethod
     def disclosure(self) -> Disclosure:
         """Who sees what under this mechanism."""
+
+    def events(self, occasion: Occasion) -> Mapping[Event, int]:
+        """What a round costs each of its parties in privacy, as events and how often; booked before it answers."""
+        return {UNPROTECTED: max(occasion.n_queries, 1)}
 
     def protect(self, payload: Body, cohort: Mapping[str, PublicIdentity]) -> tuple[Any, Body | Mapping[str, Body]]:
         """At the client: what is sent to the parties in place of ``payload``.
@@ -189,11 +228,19 @@ class AnswerNoise(ABC):
     explanation: ClassVar[str]
     formula: ClassVar[str] = ""
     source: ClassVar[str] = ""
-    reproducible: ClassVar[bool] = True
-    assumptions: ClassVar[tuple[str, ...]] = ()
+    reproducible: bool = True
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What it promises, in words, with its neighbouring relation; or that it promises nothing."""
+        return ()
+
+    def events(self, occasion: Occasion) -> Mapping[Event, int] | None:
+        """What a round costs each of its parties in privacy; None where it has no guarantee."""
+        return None
 
     @abstractmethod
-    def perturb(self, answer: NDArray[Any], outputs: Outputs, rng: np.random.Generator) -> NDArray[Any]:
+    def perturb(self, answer: NDArray[Any], outputs: Outputs, noise: Keystream) -> NDArray[Any]:
         """(query, class) in, (query, class) of the same kind out."""
 
 

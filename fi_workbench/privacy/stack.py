@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-import numpy as np
 from numpy.typing import NDArray
 
 from fi_workbench.core.arrays import Outputs
 from fi_workbench.core.disclosure import Disclosure
 from fi_workbench.core.errors import DoesNotFit, InvalidOption
-from fi_workbench.privacy.mechanism import AnswerNoise, Mechanism, mechanisms
+from fi_workbench.core.keystream import Keystream
+from fi_workbench.core.options import check_options, options_of_fields
+from fi_workbench.privacy.event import UNPROTECTED, Event
+from fi_workbench.privacy.mechanism import AnswerNoise, Mechanism, Occasion, mechanisms
 from fi_workbench.privacy.plain import Plain
 
 MechanismLike: TypeAlias = str | Mechanism | AnswerNoise | Sequence[str | Mechanism | AnswerNoise]
@@ -54,10 +56,24 @@ class Stack:
         stated = self.carrier.disclosure
         return replace(stated, assumptions=(*added, *stated.assumptions))
 
-    def perturb(self, answer: NDArray[Any], outputs: Outputs, rng: np.random.Generator) -> NDArray[Any]:
+    def events(self, occasion: Occasion) -> Mapping[Event, int]:
+        """What a round costs each of its parties in privacy: what comes after noise costs nothing more.
+
+        Each member's account holds on its own; the first that states one is taken. Noise from a public seed can be
+        taken off again: a reproducible round has no guarantee.
+        """
+        if self.reproducible:
+            return {UNPROTECTED: max(occasion.n_queries, 1)}
+        if occasion.kind == "answer":
+            for member in self.noise:
+                if (stated := member.events(occasion)) is not None:
+                    return stated
+        return self.carrier.events(occasion)
+
+    def perturb(self, answer: NDArray[Any], outputs: Outputs, noise: Callable[[str], Keystream]) -> NDArray[Any]:
         """One party's answer after all noise, (query, class)."""
-        for member in self.noise:
-            answer = member.perturb(answer, outputs, rng)
+        for place, member in enumerate(self.noise):
+            answer = member.perturb(answer, outputs, noise(f"answer {place} {member.name}"))
         return answer
 
     def settings(self) -> list[dict[str, Any]]:
@@ -108,13 +124,7 @@ def _member(item: Any, options: Mapping[str, Any]) -> Mechanism | AnswerNoise:
     if isinstance(item, Mapping):
         item, options = item["name"], {key: value for key, value in item.items() if key != "name"}
     kind = mechanisms[item]
-    known: list[str] = [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
-    for option in options:
-        if option not in known:
-            raise InvalidOption(
-                f"Mechanism {item!r} has no option {option!r}. Its options: {', '.join(known) or 'none'}."
-            )
-    return kind(**options)
+    return kind(**check_options(f"Mechanism {item!r}", options_of_fields(kind), options))
 
 
 def _options(member: Mechanism | AnswerNoise) -> dict[str, Any]:

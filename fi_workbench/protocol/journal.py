@@ -15,11 +15,13 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
 from fi_workbench.core.errors import Closed, CorruptFile, FederationError, Refused
+from fi_workbench.privacy.event import Event
 from fi_workbench.protocol.header import MAX_AGE_SECONDS, RoundHeader
 from fi_workbench.protocol.policy import WINDOW_SECONDS, Policy
 
@@ -27,6 +29,9 @@ _log = logging.getLogger(__name__)
 
 REMEMBERED_SECONDS = 2 * MAX_AGE_SECONDS
 """A replay is refused for as long as its signature would still be accepted, both clocks' skew included."""
+
+NOTHING: Mapping[Event, int] = MappingProxyType({})
+"""The price of a question that releases nothing."""
 
 APPLICATION_ID = 0x46494A4C
 """``FIJL`` in the file's head: SQLite files of other programs are told apart by it."""
@@ -69,7 +74,7 @@ class Journal(ABC):
     """What a party remembers of its clients; safe to use from several threads."""
 
     @abstractmethod
-    def book(self, header: RoundHeader, policy: Policy) -> None:
+    def book(self, header: RoundHeader, policy: Policy, events: Mapping[Event, int] = NOTHING) -> None:
         """Grant the queries of a question whose header was checked, all or none of it.
 
         Raises
@@ -96,7 +101,7 @@ class MemoryJournal(Journal):
         self._lately: dict[str, deque[tuple[float, int]]] = {}
         self._lock = threading.Lock()
 
-    def book(self, header: RoundHeader, policy: Policy) -> None:
+    def book(self, header: RoundHeader, policy: Policy, events: Mapping[Event, int] = NOTHING) -> None:
         """See :meth:`Journal.book`."""
         with self._lock:
             now = self._clock()
@@ -169,7 +174,7 @@ class FileJournal(Journal):
             self._connection.close()
             raise
 
-    def book(self, header: RoundHeader, policy: Policy) -> None:
+    def book(self, header: RoundHeader, policy: Policy, events: Mapping[Event, int] = NOTHING) -> None:
         """See :meth:`Journal.book`; one transaction, on the disk's way before this returns."""
         with self._lock:
             if self._closed:

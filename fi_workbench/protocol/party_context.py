@@ -14,16 +14,17 @@ import numpy as np
 from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 
-from fi_workbench.aggregation.apply import enrolment_part, local_part
+from fi_workbench.aggregation.apply import components_of, enrolment_components_of, enrolment_part, local_part
 from fi_workbench.aggregation.rule import LocalView, OnAbsence, Rule
 from fi_workbench.core.arrays import at_temperature, check_answer
 from fi_workbench.core.digest import canonical
 from fi_workbench.core.errors import InvalidParty, Refused
 from fi_workbench.core.identity import Identity, PublicIdentity, statement, verify
+from fi_workbench.core.keystream import Keystream
 from fi_workbench.core.messages import Body
 from fi_workbench.core.options import check_options
 from fi_workbench.core.randomness import generator
-from fi_workbench.core.summand import Summand
+from fi_workbench.core.summand import Component, Summand
 from fi_workbench.parties.behaviours import Dishonest, Sight
 from fi_workbench.parties.leak import Leak
 from fi_workbench.parties.party import Party
@@ -84,7 +85,10 @@ def party_context(
     # the seed is public: only what is declared reproducible may draw from it
     @cache
     def rng() -> Generator:
-        return generator(header.seed, "answer noise", header.n_queries, me) if stack.reproducible else default_rng()
+        return generator(header.seed, "rule", header.n_queries, me) if stack.reproducible else default_rng()
+
+    def noise(purpose: str) -> Keystream:
+        return Keystream.seeded(header.seed, purpose, me) if stack.reproducible else Keystream.fresh()
 
     totals = {name[len(TOTALS) :]: np.asarray(value) for name, value in payload.items() if name.startswith(TOTALS)}
     held: Mapping[str, Any] = {name: getattr(party.facts, name) for name in party.facts.names()}
@@ -99,7 +103,7 @@ def party_context(
             values = owner.behaviour.answer(_sight(owner, header, queries, values, held, left))
             values = check_answer(values, party.outputs, len(queries), len(party.classes), me)
         if stack.noise:
-            values = stack.perturb(values, party.outputs, rng())
+            values = stack.perturb(values, party.outputs, noise)
             values = check_answer(values, party.outputs, len(queries), len(party.classes), me)
         return values
 
@@ -121,8 +125,17 @@ def party_context(
 
     return PartyContext(
         me, header.round_id, header.digest, header.kind, members, party.outputs, answer, summand,
-        *_signing(owner, header, members), *_sealing(owner, header, members), rng,
+        *_signing(owner, header, members), *_sealing(owner, header, members), noise, rule.name, rule.needs,
+        declared(header, rule, party.n_classes), header.n_queries, party.n_classes,
     )  # fmt: skip
+
+
+def declared(header: RoundHeader, rule: Rule, n_classes: int) -> Mapping[str, Component]:
+    """What the arrays of a question's summand are declared to be; the coordinator comes to the same."""
+    if header.kind == "enrol":
+        return enrolment_components_of(rule, n_classes, header.rule_options)
+    on_absence: OnAbsence = "keep" if header.on_absence == "keep" else "renormalise"
+    return components_of(rule, n_classes, on_absence, header.rule_options)
 
 
 def _own_answer(owner: Owner, header: RoundHeader, queries: NDArray[Any]) -> NDArray[Any]:

@@ -13,9 +13,10 @@ from functools import cached_property
 
 import numpy as np
 
-from fi_workbench.aggregation.rule import rules
+from fi_workbench.aggregation.rule import Rule, rules
 from fi_workbench.core.arrays import to_simplex
 from fi_workbench.core.digest import sha256
+from fi_workbench.core.disclosure import satisfies
 from fi_workbench.core.errors import (
     DoesNotFit,
     FederationError,
@@ -32,7 +33,7 @@ from fi_workbench.incentives.ledger import Receipt
 from fi_workbench.parties.behaviours import Dishonest
 from fi_workbench.parties.leak import Leak
 from fi_workbench.parties.party import Party
-from fi_workbench.privacy.mechanism import Mechanism, PartyContext
+from fi_workbench.privacy.mechanism import Mechanism, Occasion, PartyContext
 from fi_workbench.privacy.stack import Stack, make_mechanism
 from fi_workbench.protocol.announcement import announcement
 from fi_workbench.protocol.header import HEADER, SIGNATURE, RoundHeader, read_header
@@ -183,29 +184,41 @@ class PartySide:
         promised = header.payloads.get(self.party.name, header.payloads.get("*"))
         if promised != sha256(payload):
             raise Refused("the question's content is not what its client signed.")
-        _check_carrier(header, stack.carrier)
         rule = rules[header.rule]
+        _check_carrier(header, stack.carrier, rule)
         owner = Owner(self.party, self.identity, self.behaviour, self.leak, self.standing, self._stopped)
         context = party_context(owner, header, stack, rule, members, payload)
         more = len(stack.carrier.phases) > 1
         facts = _Facts(header, stack, context)
         opened = self.runtime.begin(header.round_id, header.deadline_seconds, facts, stays=more)
         try:
-            self.journal.book(header, self.policy)  # before the answer can leave
+            events = stack.events(occasion(header, context))
+            self.journal.book(header, self.policy, events)  # before the answer can leave
         except BaseException:
             self.runtime.end(header.round_id)
             raise
         return opened
 
 
-def _check_carrier(header: RoundHeader, carrier: Mechanism) -> None:
+def occasion(header: RoundHeader, context: PartyContext) -> Occasion:
+    """What a question is, as far as its price in privacy goes."""
+    return Occasion(
+        header.kind, header.rule, context.components, len(header.cohort), header.n_queries, context.n_classes
+    )
+
+
+def _check_carrier(header: RoundHeader, carrier: Mechanism, rule: Rule) -> None:
     """Nothing, if the client's settings keep what the mechanism promises; a client is not taken at its word.
 
     Raises
     ------
     Refused
-        A cohort that is too small for the mechanism, or absences treated in a way that it excludes.
+        A rule that must see more than the mechanism shows, a cohort that is too small for it, or absences treated in a
+        way that it excludes.
     """
+    serves = carrier.only_rules is None or rule.name in carrier.only_rules
+    if not serves or not satisfies(carrier.offers, rule.needs):
+        raise Refused(f"mechanism {carrier.name!r} does not carry rule {rule.name!r}.")
     if len(header.cohort) < carrier.min_parties:
         raise Refused(
             f"mechanism {carrier.name!r} needs {carrier.min_parties} parties; the cohort has {len(header.cohort)}."

@@ -69,6 +69,17 @@ def check_fit(
             f"(mechanisms that would show it: {', '.join(_mechanisms_for(rule)) or 'none yet'}).",
             fits=fitting,
         )
+    if carrier.only_rules is not None and rule.name not in carrier.only_rules:
+        raise DoesNotFit(
+            f"Mechanism {carrier.name!r} carries the votes of {', '.join(sorted(carrier.only_rules))} only, not rule "
+            f"{rule.name!r}.", fits=sorted(carrier.only_rules),
+        )  # fmt: skip
+    if rule.asks_again and stack.noise:
+        raise DoesNotFit(
+            f"Rule {rule.name!r} asks each model several times about one query; {stack.noise[0].name!r} would blur "
+            "each answer anew, at the price of as many.",
+            fits=[name for name, other in rules.items() if not other.asks_again],
+        )
     check_outputs(rule, {card.name: card.outputs for card in cards})
     check_facts(rule, {card.name: card.facts for card in cards})
     _check_asked_again(rule, cards)

@@ -44,8 +44,9 @@ class Laplace(AnswerNoise):
     assumptions: ClassVar[tuple[str, ...]] = ("each party adds its own noise",)
     scale: float = 0.5
 
-    def perturb(self, answer, outputs, rng):
-        noisy = answer + rng.laplace(scale=self.scale, size=answer.shape)
+    def perturb(self, answer, outputs, noise):
+        uniform = noise.uniform(answer.shape) - 0.5
+        noisy = answer - self.scale * np.sign(uniform) * np.log1p(-2 * np.abs(uniform))
         if outputs == "logits":
             return noisy
         noisy = np.clip(noisy, 1e-6, None)
@@ -60,7 +61,7 @@ class Rounded(AnswerNoise):
     explanation: ClassVar[str] = "Fewer digits."
     digits: int = 0
 
-    def perturb(self, answer, outputs, rng):
+    def perturb(self, answer, outputs, noise):
         return np.round(answer, self.digits)
 
 

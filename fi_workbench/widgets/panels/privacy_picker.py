@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-import typing
-
 import ipywidgets
 
 from fi_workbench.core.disclosure import ROLES, Disclosure, Item, Role
-from fi_workbench.core.options import Between, OneOf, Option
-from fi_workbench.privacy.mechanism import Mechanism, mechanisms
+from fi_workbench.core.options import options_of_fields
+from fi_workbench.privacy.mechanism import mechanisms
 from fi_workbench.widgets.desk import Desk
 from fi_workbench.widgets.panels.method_picker import MethodPicker, Shown
 from fi_workbench.widgets.panels.parts import Quietly, changed, hint, named, section, shown
@@ -72,7 +69,7 @@ class PrivacyPicker:
 
     def _mechanism(self, name: str) -> Shown:
         kind = mechanisms[name]
-        return Shown(kind.explanation, kind.formula, kind.source, options_of_mechanism(kind))
+        return Shown(kind.explanation, kind.formula, kind.source, options_of_fields(kind))
 
     def _show(self) -> None:
         state = self._state
@@ -104,18 +101,3 @@ def show_disclosure(matrix: DisclosureMatrix, disclosure: Disclosure) -> None:
     """Fill it in."""
     items = [(_ITEMS[item], seen) for item, seen in disclosure.table()]
     matrix.update(items=items, assumptions=disclosure.assumptions)
-
-
-def options_of_mechanism(kind: type) -> tuple[Option, ...]:
-    """The options of a mechanism: the fields of its dataclass, ranges from their annotations."""
-    if not dataclasses.is_dataclass(kind) or not issubclass(kind, Mechanism):
-        return ()
-    hints, options = typing.get_type_hints(kind, include_extras=True), []
-    for field in dataclasses.fields(kind):
-        if field.default is dataclasses.MISSING:
-            continue
-        extras = getattr(hints[field.name], "__metadata__", ())
-        limits = next((extra for extra in extras if isinstance(extra, Between | OneOf)), None)
-        text = next((extra for extra in extras if isinstance(extra, str)), "")
-        options.append(Option(field.name, type(field.default), field.default, limits, text))
-    return tuple(options)
