@@ -61,7 +61,12 @@ class DeskClient:
         InvalidOption
             When it does not take the arguments.
         """
-        done = await self._ask("POST", f"/{action}", {}, arguments, self._seconds)
+        try:
+            done = await self._ask("POST", f"/{action}", {}, arguments, self._seconds)
+        except Closed as error:
+            if action != "stop" or not isinstance(error.__cause__, httpx.RemoteProtocolError | httpx.ReadError):
+                raise
+            return {}  # it was gone before its answer was out
         return done if isinstance(done, Mapping) else {}
 
     async def close(self) -> None:

@@ -85,8 +85,8 @@ class _Opened(http.client.HTTPConnection):
 
     def connect(self) -> None:
         plain = socket.create_connection((self.host, self.port), _CONNECT_SECONDS)
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.sock = plain if self._context is None else self._tls.wrap(plain, self._context, self.host)
         except BaseException:
             plain.close()
@@ -122,8 +122,9 @@ class Connection:
         """
         headers = {"content-type": _MEDIA_TYPE, "accept": _MEDIA_TYPE, **headers}
         try:
-            answer = self._send(path, body, headers, seconds)
-            return self._read(answer)
+            # closed at once: one that the server closes after it has no other owner
+            with contextlib.closing(self._send(path, body, headers, seconds)) as answer:
+                return self._read(answer)
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
             if isinstance(error, Unreachable):

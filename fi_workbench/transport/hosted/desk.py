@@ -40,6 +40,7 @@ _SESSION_SECONDS = 90.0
 """An attached process that did not pull for this long is gone; what it waited for is given up."""
 _MOST_SESSIONS = 64
 _TOGETHER_SECONDS = 0.004
+_STOP_AFTER_SECONDS = 0.2
 
 
 class _Session:
@@ -167,7 +168,7 @@ class DeskApp:
 
     async def _stop(self, request: Request) -> Answer:
         await self._plain(request)
-        self._link.stop()
+        asyncio.get_running_loop().call_later(_STOP_AFTER_SECONDS, self._link.stop)  # the answer goes out first
         return json_answer({}, 202)
 
     async def _told(self, request: Request) -> Answer:
