@@ -70,10 +70,12 @@ class DoesNotFit(FederationError, ValueError):
         What does not fit, and why.
     fits : iterable of str
         What would fit instead; shown in the message and kept for a button that does it.
+    setting : str
+        Of which setting ``fits`` are values: ``"rule"``, ``"mechanism"`` or ``"contribution"``; empty for another.
     """
 
-    def __init__(self, message: str, fits: Iterable[str] = ()) -> None:
-        self.fits = tuple(fits)
+    def __init__(self, message: str, fits: Iterable[str] = (), setting: str = "") -> None:
+        self.message, self.fits, self.setting = message, tuple(fits), setting
         way_out = f" What fits: {', '.join(self.fits)}." if self.fits else ""
         super().__init__(message + way_out)
 

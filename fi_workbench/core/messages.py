@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from fi_workbench.core.arrays import Labels, Outputs
@@ -84,6 +85,8 @@ class Release:
         For ``answers``: what each is, logits or probabilities.
     sealed : mapping
         What only the client can open.
+    answered : array of bool (query,), optional
+        Where the mechanism itself tells when it does not know: the queries that it does answer.
     """
 
     present: tuple[str, ...]
@@ -92,6 +95,7 @@ class Release:
     outputs: tuple[Outputs, ...] = ()
     parts: Mapping[str, NDArray[Any]] | None = None
     sealed: Body = field(default_factory=dict)
+    answered: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, eq=False)

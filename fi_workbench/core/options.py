@@ -14,6 +14,7 @@ import math
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,7 @@ def options_of(*functions: Callable[..., Any]) -> tuple[Option, ...]:
     return tuple(found.values())
 
 
+@lru_cache(maxsize=256)  # evaluating annotations takes longer than a small answer, and each party does it in each round
 def options_of_fields(kind: type) -> tuple[Option, ...]:
     """The options of a plug-in that is a frozen dataclass: its fields with a default, ranges from their annotations.
 
@@ -100,11 +102,9 @@ def options_of_fields(kind: type) -> tuple[Option, ...]:
     """
     if not dataclasses.is_dataclass(kind):
         return ()
-    hints, options = typing.get_type_hints(kind, include_extras=True), []
-    for field in dataclasses.fields(kind):
-        if field.default is not dataclasses.MISSING and field.init:
-            options.append(_option(field.name, hints[field.name], field.default))
-    return tuple(options)
+    hints = typing.get_type_hints(kind, include_extras=True)
+    taken = (field for field in dataclasses.fields(kind) if field.default is not dataclasses.MISSING and field.init)
+    return tuple(_option(field.name, hints[field.name], field.default) for field in taken)
 
 
 def check_options(owner: str, options: Iterable[Option], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -137,6 +137,8 @@ class RoundRecord:
         ``promised`` without a ledger; otherwise whether the ledger paid them out or gave the budget back.
     behaviours : mapping of str to str
         Simulation: which parties were set to behave dishonestly, and how.
+    cohorts : tuple of tuple of str
+        Parts of the parties that were asked the same queries again, to value contributions; their sums are out too.
     """
 
     round: int
@@ -162,6 +164,7 @@ class RoundRecord:
     payments: NDArray[np.int64] | None = None
     payment: PaymentState = "promised"
     behaviours: Mapping[str, str] = field(default_factory=dict)
+    cohorts: tuple[tuple[str, ...], ...] = ()
 
     @property
     def labels(self) -> Labels | None:
@@ -216,6 +219,7 @@ class RoundRecord:
             "payments": plain(self.payments),
             "payment": self.payment,
             "behaviours": dict(self.behaviours),
+            "cohorts": [list(cohort) for cohort in self.cohorts],
             "present": list(self.present),
             "absent": [dict(vars(absence)) for absence in self.absent],
             "latency_seconds": dict(self.latency_seconds),

@@ -161,6 +161,8 @@ class Mechanism(ABC):
         a public seed protects nobody.
     min_parties : int
         Fewer parties than this are refused when the federation is made.
+    why_min_parties : str
+        What fewer would disclose, for the refusal.
     only_rules : frozenset of str, optional
         The rules that it carries; None for every rule whose need it meets.
     """
@@ -175,6 +177,7 @@ class Mechanism(ABC):
     finish_at: ClassVar[Literal["coordinator", "client"]] = "coordinator"
     hides_absence: ClassVar[bool] = False
     min_parties: ClassVar[int] = 1
+    why_min_parties: ClassVar[str] = ""
     only_rules: ClassVar[frozenset[str] | None] = None
     reproducible: bool = True
 
@@ -186,6 +189,10 @@ class Mechanism(ABC):
     def events(self, occasion: Occasion) -> Mapping[Event, int]:
         """What a round costs each of its parties in privacy, as events and how often; booked before it answers."""
         return {UNPROTECTED: max(occasion.n_queries, 1)}
+
+    def cannot(self, n_parties: int) -> str:
+        """Why it cannot carry a round of so many parties on this machine, as a clause; empty where it can."""
+        return ""
 
     def protect(self, payload: Body, cohort: Mapping[str, PublicIdentity]) -> tuple[Any, Body | Mapping[str, Body]]:
         """At the client: what is sent to the parties in place of ``payload``.

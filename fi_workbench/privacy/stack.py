@@ -51,10 +51,14 @@ class Stack:
 
     @property
     def disclosure(self) -> Disclosure:
-        """The carrier's, with what the noise promises added to the assumptions."""
-        added = tuple(text for member in self.noise for text in member.assumptions)
+        """The carrier's, with what the noise does and promises among the assumptions."""
         stated = self.carrier.disclosure
-        return replace(stated, assumptions=(*added, *stated.assumptions))
+        if not self.noise:
+            return stated
+        names = ", then ".join(member.name for member in self.noise)
+        after = f"What is seen of an answer, or made of it, is seen after {names}: never what the model itself said."
+        added = tuple(text for member in self.noise for text in member.assumptions)
+        return replace(stated, assumptions=(*added, after, *stated.assumptions))
 
     def events(self, occasion: Occasion) -> Mapping[Event, int]:
         """What a round costs each of its parties in privacy: what comes after noise costs nothing more.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fi_workbench.aggregation.apply import check_facts, check_outputs
@@ -58,52 +58,73 @@ def check_fit(
     Raises
     ------
     DoesNotFit
-        Naming what does not, and what would.
+        Naming what does not, and what would: rules that fit this mechanism and these parties, or, where it is the
+        mechanism that does not fit the parties, mechanisms that carry this rule among them.
     """
-    carrier, cards = stack.carrier, list(cards)
-    if not satisfies(carrier.offers, rule.needs):
-        fitting = [name for name, other in rules.items() if satisfies(carrier.offers, other.needs)]
-        raise DoesNotFit(
-            f"Rule {rule.name!r} must see {_seen(rule.needs)}; "
-            f"mechanism {carrier.name!r} shows {_seen(carrier.offers)} "
-            f"(mechanisms that would show it: {', '.join(_mechanisms_for(rule)) or 'none yet'}).",
-            fits=fitting,
-        )
-    if carrier.only_rules is not None and rule.name not in carrier.only_rules:
-        raise DoesNotFit(
-            f"Mechanism {carrier.name!r} carries the votes of {', '.join(sorted(carrier.only_rules))} only, not rule "
-            f"{rule.name!r}.", fits=sorted(carrier.only_rules),
-        )  # fmt: skip
-    if rule.asks_again and stack.noise:
-        raise DoesNotFit(
-            f"Rule {rule.name!r} asks each model several times about one query; {stack.noise[0].name!r} would blur "
-            "each answer anew, at the price of as many.",
-            fits=[name for name, other in rules.items() if not other.asks_again],
-        )
-    check_outputs(rule, {card.name: card.outputs for card in cards})
-    check_facts(rule, {card.name: card.facts for card in cards})
-    _check_asked_again(rule, cards)
+    cards = list(cards)
+    n_parties = len(cards) if n_parties is None else n_parties
+    if (refusal := _refused(_check_rule, rule, stack, cards)) is not None:
+        fits = [name for name, other in rules.items() if _refused(_check_rule, other, stack, cards) is None]
+        raise DoesNotFit(refusal.message, fits, "rule")
     if calibration == "temperature" and (without := [card.name for card in cards if "temperature" not in card.facts]):
         raise DoesNotFit(
             f"Calibration by temperature needs each owner's temperature; {', '.join(without)} hold none. Give them "
             'PrivateFacts(temperature=fi.fit_temperature(logits, labels)), or choose calibration="none".'
         )
+    if (refusal := _refused(_check_carrier, stack.carrier, cards, n_parties)) is not None:
+        raise DoesNotFit(refusal.message, _mechanisms_for(rule, stack, cards, n_parties), "mechanism")
+
+
+def _refused(check: Callable[..., None], *given: Any) -> DoesNotFit | None:
+    """What ``check`` raises, or None."""
+    try:
+        check(*given)
+    except DoesNotFit as error:
+        return error
+    return None
+
+
+def _check_rule(rule: Rule, stack: Stack, cards: Sequence[PartyCard]) -> None:
+    carrier = stack.carrier
+    if not satisfies(carrier.offers, rule.needs):
+        shown = [name for name, kind in _carriers() if satisfies(kind.offers, rule.needs)]
+        raise DoesNotFit(
+            f"Rule {rule.name!r} must see {_seen(rule.needs)}; "
+            f"mechanism {carrier.name!r} shows {_seen(carrier.offers)} "
+            f"(mechanisms that would show it: {', '.join(shown) or 'none yet'})."
+        )
+    if carrier.only_rules is not None and rule.name not in carrier.only_rules:
+        raise DoesNotFit(
+            f"Mechanism {carrier.name!r} carries {', '.join(sorted(carrier.only_rules))} only, not rule {rule.name!r}."
+        )
+    if rule.asks_again and stack.noise:
+        raise DoesNotFit(
+            f"Rule {rule.name!r} asks each model several times about one query; {stack.noise[0].name!r} would blur "
+            "each answer anew, at the price of as many."
+        )
+    check_outputs(rule, {card.name: card.outputs for card in cards})
+    check_facts(rule, {card.name: card.facts for card in cards})
+    _check_asked_again(rule, cards)
+
+
+def _check_carrier(carrier: Mechanism, cards: Iterable[PartyCard], n_parties: int) -> None:
+    if reason := carrier.cannot(n_parties):
+        raise DoesNotFit(f"Mechanism {carrier.name!r} cannot be used here: {reason}.")
     for card in cards:
         if missing := carrier.requires - card.capabilities:
             raise DoesNotFit(
                 f"Party {card.name!r} cannot do {', '.join(sorted(missing))}, which {carrier.name!r} needs."
             )
-    n_parties = len(cards) if n_parties is None else n_parties
     if n_parties < carrier.min_parties:
-        raise DoesNotFit(f"Mechanism {carrier.name!r} needs {carrier.min_parties} parties; there are {n_parties}.")
+        why = f": {carrier.why_min_parties}" if carrier.why_min_parties else ""
+        raise DoesNotFit(f"Mechanism {carrier.name!r} needs {carrier.min_parties} parties; there are {n_parties}{why}.")
 
 
 def _check_asked_again(rule: Rule, cards: Iterable[PartyCard]) -> None:
     """Refuse a rule that asks the models about rotated images where the queries are none."""
     flat = sorted(card.name for card in cards if len(card.input_shape) < 2)
     if rule.asks_again and flat:
-        fits = [name for name, other in rules.items() if not other.asks_again]
-        raise DoesNotFit(f"Rule {rule.name!r} rotates queries, but those of {', '.join(flat)} are no images.", fits)
+        raise DoesNotFit(f"Rule {rule.name!r} rotates queries, but those of {', '.join(flat)} are no images.")
 
 
 def _seen(need: str) -> str:
@@ -111,7 +132,16 @@ def _seen(need: str) -> str:
     return words[need]
 
 
-def _mechanisms_for(rule: Rule) -> list[str]:
-    return [
-        name for name, kind in mechanisms.items() if issubclass(kind, Mechanism) and satisfies(kind.offers, rule.needs)
-    ]
+def _carriers() -> list[tuple[str, type[Mechanism]]]:
+    return [(name, kind) for name, kind in mechanisms.items() if issubclass(kind, Mechanism)]
+
+
+def _mechanisms_for(rule: Rule, stack: Stack, cards: Sequence[PartyCard], n_parties: int) -> list[str]:
+    """Mechanisms under which, as they are by default, a rule that fits ``stack`` fits too, with the same noise."""
+    fits = []
+    for name, kind in _carriers():
+        other = replace(stack, carrier=kind())
+        refused = _refused(_check_rule, rule, other, cards) or _refused(_check_carrier, other.carrier, cards, n_parties)
+        if refused is None:
+            fits.append(name)
+    return fits
