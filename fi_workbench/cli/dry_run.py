@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 
 _ROLES = ("client", "coordinator", "other_parties", "owner", "wire")
 _SHOWN_CLASSES = 12
+_SHOWN_CLIENTS = 12
 
 
 def show(found: DryRun, key_exists: bool) -> None:
     """Print a dry run; ``key_exists`` says whether its key is the one that would be announced."""
+    from fi_workbench.protocol.policy import Policy
+
     out = Console(soft_wrap=True, highlight=False)
     _announced(out, found, key_exists)
     _asked(out, found)
@@ -26,12 +29,17 @@ def show(found: DryRun, key_exists: bool) -> None:
     out.print("The wire is whoever is on the way, where the link has no TLS.")
     for name, why in found.unserved.items():
         out.print(f"{name}: {why}.", markup=False)
+    usual, budgeted = Policy().to_dict(), found.limits["epsilon"] is not None
     limits = [
         f"{name} {', '.join(value) if isinstance(value, list) else value}"
         for name, value in found.limits.items()
-        if value is not None and (name, value) != ("min_cohort", 1)
+        if value != usual[name] or (budgeted and name in ("delta", "accounting"))
     ]
     out.print(f"Limits: {'; '.join(limits) or 'none, everybody may ask anything'}.", markup=False)
+    if budgeted:
+        _affordable(out, found)
+    if found.accounts:
+        _accounts(out, found)
     if found.behaviour:
         out.print(f"Dishonest: it would behave as {found.behaviour}.", style="yellow", markup=False)
     out.print("Nothing was sent.")
@@ -72,6 +80,24 @@ def _asked(out: Console, found: DryRun) -> None:
     ranked = sorted(zip(found.label_counts, found.card["classes"], strict=True), reverse=True)[:_SHOWN_CLASSES]
     named = ", ".join(f"{name} ({count} times)" for count, name in ranked if count)
     out.print(f"It named {named}; mean confidence {found.mean_confidence:.2f}.", markup=False)
+
+
+def _affordable(out: Console, found: DryRun) -> None:
+    table = _table("What its privacy budget allows one client, in all", "mechanism, with its usual options", "queries")
+    for name, n_queries in found.affordable.items():
+        table.add_row(name, f"{n_queries:,}" if n_queries else "none")
+    out.print(table)
+
+
+def _accounts(out: Console, found: DryRun) -> None:
+    table = _table("What its clients were told so far", "client", "queries", "epsilon", "left", "last")
+    for row in found.accounts[:_SHOWN_CLIENTS]:
+        spent = f"{row.epsilon:.3g}" if row.guaranteed else "no guarantee"
+        left = "no limit" if row.left is None else f"{row.left:.3g}"
+        table.add_row(row.client[:16], f"{row.n_queries:,}", spent, left, row.last)
+    out.print(table)
+    if (n_more := len(found.accounts) - _SHOWN_CLIENTS) > 0:
+        out.print(f"  and {n_more:,} clients more, who were told less.")
 
 
 def _disclosed(out: Console, shown: Shown) -> None:

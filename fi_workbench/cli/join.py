@@ -78,6 +78,15 @@ def _add_limits(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--mechanism", action="append", metavar="NAME", help="accepted; give it again for more")
     group.add_argument("--rule", action="append", metavar="NAME", help="accepted; give it again for more")
     group.add_argument("--client", action="append", metavar="KEY", help="who may ask (Ed25519, hex); again for more")
+    group.add_argument("--epsilon", type=float, metavar="E", help="privacy budget of one client, for ever")
+    group.add_argument("--delta", type=float, metavar="D", help="at which epsilon is reckoned (1e-5)")
+    group.add_argument("--accounting", choices=("rdp", "pld"), help="how epsilon is reckoned: quick, or tight")
+    group.add_argument(
+        "--peer", action="append", metavar="KEY", help="who may be in a cohort beside it; again for more"
+    )
+    group.add_argument(
+        "--same-cohort", action="store_true", default=None, help="hidden answers to a query go to one cohort only"
+    )
 
 
 def _join(options: argparse.Namespace, console: Console) -> int:
@@ -105,18 +114,27 @@ def _limits_of(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "queries_per_minute": options.queries_per_minute, "max_batch": options.max_batch,
         "query_budget": options.query_budget, "min_cohort": options.min_cohort, "mechanisms": options.mechanism,
-        "rules": options.rule, "clients": options.client,
+        "rules": options.rule, "clients": options.client, "epsilon": options.epsilon, "delta": options.delta,
+        "accounting": options.accounting, "peers": options.peer, "same_cohort": options.same_cohort,
     }  # fmt: skip
 
 
 def _dry_run(options: argparse.Namespace, party: Party, policy: Policy, behaviour: Dishonest | None) -> int:
     from fi_workbench.core.keyfile import KeyFile
+    from fi_workbench.protocol.journal import FileJournal
     from fi_workbench.session.dry_run import dry_run, read_sample
+    from fi_workbench.session.joining import journal_path
 
     # a dry run makes no keys
     identity = KeyFile.load(options.key, party.name).identity if Path(options.key).exists() else None
     sample = None if options.sample is None else read_sample(options.sample, party)
-    found = dry_run(party, policy, identity=identity, behaviour=behaviour, sample=sample)
+    kept = journal_path(options.key)
+    journal = FileJournal(kept) if kept.exists() else None
+    try:
+        found = dry_run(party, policy, identity=identity, behaviour=behaviour, sample=sample, journal=journal)
+    finally:
+        if journal is not None:
+            journal.close()
     if options.json:
         sys.stdout.write(json.dumps(found.to_dict() | {"key_exists": identity is not None}, indent=2) + "\n")
     else:

@@ -30,17 +30,20 @@ from fi_workbench.core.errors import (
 from fi_workbench.core.identity import BadSignature, Identity
 from fi_workbench.core.messages import Body, PartyCard
 from fi_workbench.incentives.ledger import Receipt
-from fi_workbench.parties.behaviours import Dishonest
+from fi_workbench.parties.behaviours import Dishonest, agreed_truly
 from fi_workbench.parties.leak import Leak
 from fi_workbench.parties.party import Party
-from fi_workbench.privacy.mechanism import Mechanism, Occasion, PartyContext
+from fi_workbench.privacy.mechanism import Mechanism, PartyContext
 from fi_workbench.privacy.stack import Stack, make_mechanism
 from fi_workbench.protocol.announcement import announcement
+from fi_workbench.protocol.batch import batch_of
 from fi_workbench.protocol.header import HEADER, SIGNATURE, RoundHeader, read_header
 from fi_workbench.protocol.journal import Journal, MemoryJournal
 from fi_workbench.protocol.party_context import Owner, party_context
 from fi_workbench.protocol.policy import Policy
-from fi_workbench.protocol.ports import ABSENT_KIND, ABSENT_REASON, ANNOUNCE, CAPABILITIES, RECEIPT, ROUND_ID
+from fi_workbench.protocol.ports import ABSENT_KIND, ABSENT_REASON, ANNOUNCE, CAPABILITIES, RECEIPT, RELEASED, ROUND_ID
+from fi_workbench.protocol.pricing import check_guarantee, occasion_of
+from fi_workbench.protocol.released import OwnLabels
 from fi_workbench.protocol.runtime import OpenRound, PartyRuntime
 
 _log = logging.getLogger(__name__)
@@ -99,6 +102,7 @@ class PartySide:
         self._stopped = threading.Event()
         self.leak: Leak | None = None
         self.standing: Mapping[str, float] = {}
+        self._own = OwnLabels()
 
     @cached_property
     def card(self) -> PartyCard:
@@ -119,6 +123,7 @@ class PartySide:
         """Drop all state and answer nothing more."""
         self._stopped.set()
         self.runtime.stop()
+        self._own.clear()
 
     def handle(self, phase: str, message: Body) -> Body:
         """The reply to one message; never raises for what the message or the model does.
@@ -129,6 +134,9 @@ class PartySide:
         try:
             if phase == ANNOUNCE:
                 return announcement(self.identity, self.card, message)
+            if phase == RELEASED:
+                said = agreed_truly if self.behaviour is None else self.behaviour.agreed
+                return self._own.agreement(message, self.identity, said)
             return self._answer(phase, message)
         except Refused as refusal:
             return {ABSENT_KIND: "refused", ABSENT_REASON: str(refusal)}
@@ -174,7 +182,8 @@ class PartySide:
     def _begin(self, message: Body) -> OpenRound:
         header = read_header(message)
         stack = make_mechanism(header.mechanism)
-        self.policy.check(header, (member.name for member in stack.members))
+        names = [member.name for member in stack.members]
+        self.policy.check(header, names, self.identity.public.verify_key)
         members = header.identities
         if self.party.name not in members:
             raise Refused("this party is not in the question's cohort.")
@@ -186,25 +195,26 @@ class PartySide:
             raise Refused("the question's content is not what its client signed.")
         rule = rules[header.rule]
         _check_carrier(header, stack.carrier, rule)
+        if rule.asks_again and stack.noise:  # each asking is blurred anew; what is booked is one
+            noise = stack.noise[0].name
+            raise Refused(f"rule {rule.name!r} asks again about each query, which {noise!r} does not bear.")
         owner = Owner(self.party, self.identity, self.behaviour, self.leak, self.standing, self._stopped)
+        asked = occasion_of(header, rule, self.party.n_classes)
         context = party_context(owner, header, stack, rule, members, payload)
+        context = self._own.watching(context, header, stack, asked)
         more = len(stack.carrier.phases) > 1
         facts = _Facts(header, stack, context)
         opened = self.runtime.begin(header.round_id, header.deadline_seconds, facts, stays=more)
         try:
-            events = stack.events(occasion(header, context))
-            self.journal.book(header, self.policy, events)  # before the answer can leave
+            events = stack.events(asked)
+            if self.policy.epsilon is not None:
+                check_guarantee(stack, events, asked, rule, self.policy.mechanisms)
+            batch = batch_of(header, payload, stack.carrier, events)
+            self.journal.book(header, self.policy, events, batch)  # before the answer can leave
         except BaseException:
             self.runtime.end(header.round_id)
             raise
         return opened
-
-
-def occasion(header: RoundHeader, context: PartyContext) -> Occasion:
-    """What a question is, as far as its price in privacy goes."""
-    return Occasion(
-        header.kind, header.rule, context.components, len(header.cohort), header.n_queries, context.n_classes
-    )
 
 
 def _check_carrier(header: RoundHeader, carrier: Mechanism, rule: Rule) -> None:
@@ -220,8 +230,9 @@ def _check_carrier(header: RoundHeader, carrier: Mechanism, rule: Rule) -> None:
     if not serves or not satisfies(carrier.offers, rule.needs):
         raise Refused(f"mechanism {carrier.name!r} does not carry rule {rule.name!r}.")
     if len(header.cohort) < carrier.min_parties:
+        why = f": {carrier.why_min_parties}" if carrier.why_min_parties else ""
         raise Refused(
-            f"mechanism {carrier.name!r} needs {carrier.min_parties} parties; the cohort has {len(header.cohort)}."
+            f"mechanism {carrier.name!r} needs {carrier.min_parties} parties; the cohort has {len(header.cohort)}{why}."
         )
     if carrier.hides_absence and header.on_absence != "keep":
         raise Refused(f"mechanism {carrier.name!r} hides who is absent; weights cannot be renormalised under it.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Protocol
 
 from fi_workbench.core.messages import Body, PartyCard, Reply
@@ -42,8 +43,11 @@ ABSENT_KIND, ABSENT_REASON = "absent.kind", "absent.reason"
 ANNOUNCE = "announce"
 """The phase in which a party is asked for its card."""
 
-CAPABILITIES = frozenset({"phases", "sealed_payloads", "enrolment"})
-"""What the party side of this version can do; announced in each card."""
+CAPABILITIES = frozenset({"phases", "sealed_payloads", "enrolment"}) | ({"ckks"} if find_spec("tenseal") else set())
+"""What the party side of this version can do here; announced in each card."""
+
+RELEASED = "released"
+"""The message after a round that tells its parties which labels were released."""
 
 TOTALS = "totals."
 """Prefix of the enrolment sums in a message."""

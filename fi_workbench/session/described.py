@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from numpy.typing import NDArray
 
 from fi_workbench.core.arrays import Labels
-from fi_workbench.core.disclosure import Disclosure
+from fi_workbench.core.disclosure import Disclosure, Need
 from fi_workbench.core.errors import MissingData
 from fi_workbench.core.identity import Identity
 from fi_workbench.incentives import Estimate
+from fi_workbench.incentives.apply import settled
 from fi_workbench.incentives.ledger import Ledger
+from fi_workbench.incentives.payout import payouts
 from fi_workbench.parties import Dataset
 from fi_workbench.parties.behaviours import Dishonest
 from fi_workbench.session.askable import Askable
+from fi_workbench.session.budget import PartyBudget, budgets
 from fi_workbench.session.crediting import stream_key
 from fi_workbench.session.demo import Demo
 from fi_workbench.session.history import History
@@ -59,9 +63,28 @@ class Described(Askable):
 
     @property
     def disclosure(self) -> Disclosure:
-        """Who sees what in a round; class counts are there to be seen only where the rule uses private facts."""
-        stated = self._settings.mechanism.disclosure
-        return stated if self._settings.the_rule.facts else stated.without("class_counts")
+        """Who sees what in a round, and what rule, contribution and payout must see for it.
+
+        Class counts are there to be seen only where the rule uses private facts. A contribution method that asks more
+        than the round itself says among the assumptions what that gives away.
+        """
+        settings = self._settings
+        rule, method, payout = settings.the_rule, settings.method(len(self.parties)), payouts[settings.payout]
+        stated = settings.mechanism.disclosure
+        stated = stated if rule.facts else stated.without("class_counts")
+        asks = method.asks
+        more = () if asks is None else (asks.discloses(**settled(method, settings.contribution_options)),)
+        needs: dict[str, Need] = {
+            f"rule {rule.name}": rule.needs,
+            f"contribution {method.name}": method.needs,
+            f"payout {payout.name}": payout.needs,
+        }
+        return replace(stated, assumptions=(*stated.assumptions, *more), needs=needs)
+
+    @property
+    def budget(self) -> tuple[PartyBudget, ...]:
+        """What this client has spent of each party's privacy budget so far, one row a party."""
+        return budgets(self._runtime.venue, self.parties, self.client.public.verify_key.hex())
 
     @property
     def history(self) -> History:

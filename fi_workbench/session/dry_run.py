@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,11 @@ from fi_workbench.parties.party import Party
 from fi_workbench.privacy import mechanisms
 from fi_workbench.privacy.mechanism import Mechanism
 from fi_workbench.privacy.stack import make_mechanism
+from fi_workbench.protocol.journal import Journal
 from fi_workbench.protocol.party_side import PartySide
 from fi_workbench.protocol.policy import Policy
+from fi_workbench.session.allowance import accounts, affordable
+from fi_workbench.session.budget import PartyBudget
 
 MAX_SAMPLE_BYTES = 2**30
 BATCHES = (1, 16, 64)
@@ -85,6 +89,11 @@ class DryRun:
     limits : mapping
     behaviour : str
         Empty for an honest party.
+    affordable : mapping of str to int
+        Where the limits have an epsilon: how many queries in all one client may ask under each mechanism with its usual
+        options; 0 where it has no privacy guarantee.
+    accounts : tuple of PartyBudget
+        What each client was told so far, where the party has a journal.
     """
 
     card: Mapping[str, Any]
@@ -96,10 +105,15 @@ class DryRun:
     unserved: Mapping[str, str]
     limits: Mapping[str, Any]
     behaviour: str = ""
+    affordable: Mapping[str, int] = field(default_factory=dict)
+    accounts: tuple[PartyBudget, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data that ``json`` takes."""
-        return asdict(self)
+        """Plain data that ``json`` takes; what is infinite is None."""
+        plain = asdict(self)
+        for row in plain["accounts"]:
+            row["epsilon"] = row["epsilon"] if row["epsilon"] < math.inf else None
+        return plain
 
 
 def dry_run(
@@ -109,6 +123,7 @@ def dry_run(
     identity: Identity | None = None,
     behaviour: Dishonest | None = None,
     sample: Queries | None = None,
+    journal: Journal | None = None,
 ) -> DryRun:
     """Ask a party's model as a federation would, and say what it would disclose; nothing leaves this process.
 
@@ -121,6 +136,8 @@ def dry_run(
     behaviour : Dishonest, optional
     sample : array (query, *input_shape), optional
         Standard normal noise and zeros when None.
+    journal : Journal, optional
+        What the party remembers of its clients.
 
     Raises
     ------
@@ -139,7 +156,8 @@ def dry_run(
             f"Party {party.name!r} could not answer {len(asked)} queries of shape {party.input_shape}: "
             f"{type(error).__name__}: {error}"
         ) from error
-    shown, unserved = _disclosures(party, policy)
+    borne = affordable(policy, party.n_classes)
+    shown, unserved = _disclosures(party, policy, borne)
     side = PartySide(party, identity, policy)
     try:
         card = _plain(side)
@@ -155,6 +173,8 @@ def dry_run(
         unserved=unserved,
         limits=policy.to_dict(),
         behaviour="" if behaviour is None else behaviour.name,
+        affordable=borne,
+        accounts=() if journal is None else accounts(party.name, journal, policy),
     )
 
 
@@ -193,11 +213,14 @@ def _latency(party: Party, asked: Queries, n_queries: int) -> Latency:
     return Latency(n_queries, statistics.median(times) / n_queries * 1e3)
 
 
-def _disclosures(party: Party, policy: Policy) -> tuple[tuple[Shown, ...], dict[str, str]]:
+def _disclosures(party: Party, policy: Policy, borne: Mapping[str, int]) -> tuple[tuple[Shown, ...], dict[str, str]]:
     shown, unserved = list[Shown](), dict[str, str]()
     for name, kind in mechanisms.items():
         if policy.mechanisms is not None and name not in policy.mechanisms:
             unserved[name] = "not accepted"
+            continue
+        if borne.get(name) == 0:
+            unserved[name] = "no privacy guarantee, or more with one query than the budget holds"
             continue
         if not issubclass(kind, Mechanism):
             continue  # noise stands before a carrier, and shows nothing more

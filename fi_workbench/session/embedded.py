@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fi_workbench.core.errors import Closed
@@ -12,10 +12,12 @@ from fi_workbench.core.records import RoundRecord
 from fi_workbench.parties.behaviours import Dishonest
 from fi_workbench.parties.leak import Leak
 from fi_workbench.parties.party import Party
+from fi_workbench.privacy.event import Event
 from fi_workbench.privacy.mechanism import phases_of_all
+from fi_workbench.protocol.account import Account
 from fi_workbench.protocol.party_side import PartySide
 from fi_workbench.protocol.policy import Policy
-from fi_workbench.protocol.ports import ANNOUNCE
+from fi_workbench.protocol.ports import ANNOUNCE, RELEASED
 from fi_workbench.transport.client_app import PartyApp, client_app
 from fi_workbench.transport.link import FlowerLink
 from fi_workbench.transport.local import LocalGrid
@@ -36,7 +38,7 @@ class Embedded:
         self.grid = grid or LocalGrid()
         self._members: dict[int, tuple[PartySide, int]] = {}  # by id of the party, which the side keeps alive
         self._apps: dict[int, PartyApp] = {}  # by node
-        self._phases = {ANNOUNCE, *phases_of_all()}
+        self._phases = {ANNOUNCE, RELEASED, *phases_of_all()}
         self._lock = threading.RLock()
         self._closed = False
 
@@ -101,6 +103,14 @@ class Embedded:
                 side = self.side(party)
                 members[party.name] = (self._members[id(party)][1], side.card)
         return FlowerLink(self.grid, members, self.grid.is_busy)
+
+    def account(self, party: Party, client: str) -> tuple[Account, Policy]:
+        """From the party's own journal."""
+        side = self.side(party)
+        return side.journal.account(client), side.policy
+
+    def booked(self, party: Party, events: Mapping[Event, int], n_queries: int) -> None:
+        """The party's own journal has it."""
 
     def told(self, record: RoundRecord, about: dict[str, Any]) -> None:
         """Nobody else watches."""

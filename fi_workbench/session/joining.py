@@ -21,7 +21,7 @@ from fi_workbench.privacy.mechanism import phases_of_all
 from fi_workbench.protocol.journal import FileJournal, Journal, MemoryJournal
 from fi_workbench.protocol.party_side import PartySide
 from fi_workbench.protocol.policy import Policy
-from fi_workbench.protocol.ports import ANNOUNCE
+from fi_workbench.protocol.ports import ANNOUNCE, RELEASED
 from fi_workbench.session.asked import Asked, watched
 from fi_workbench.session.owner_log import OwnerLog
 from fi_workbench.session.party_event import PartyEvent, State, quiet
@@ -104,7 +104,7 @@ class Joined:
             self._tls = trust(self._journal, link, fingerprint, root_certificates, insecure)
             self._side = PartySide(party, self._keys.identity, policy, self._journal)
             self._side.behave(dishonest)
-            app = client_app(watched(self._side.handle, self._asked), {ANNOUNCE, *phases_of_all()})
+            app = client_app(watched(self._side.handle, self._asked), {ANNOUNCE, RELEASED, *phases_of_all()})
             self._node = PartyNode(
                 app, link, self._keys.node, tls=self._tls, on_event=self._heard, poll_seconds=poll_seconds,
                 heartbeat_seconds=heartbeat_seconds,

@@ -18,7 +18,7 @@ MAX_FILE_BYTES = 2**20
 LIMITS = tuple(one.name for one in fields(Policy))
 """What can be limited."""
 
-_SETS = {"clients", "mechanisms", "rules"}
+_SETS = {"clients", "mechanisms", "rules", "peers"}
 
 
 def read_limits(path: Path | None = None, given: Mapping[str, Any] | None = None) -> Policy:

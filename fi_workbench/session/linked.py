@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,8 @@ from fi_workbench.core.messages import PartyCard
 from fi_workbench.core.records import RoundRecord
 from fi_workbench.parties.behaviours import Dishonest
 from fi_workbench.parties.party import Party
+from fi_workbench.privacy.event import Event
+from fi_workbench.protocol.account import Account
 from fi_workbench.protocol.party_side import PartySide
 from fi_workbench.protocol.policy import Policy
 from fi_workbench.transport.link import FlowerLink
@@ -69,6 +71,7 @@ class Linked:
         self.remote = remote
         self.standing: dict[str, float] = {}
         self._known: dict[str, RemoteParty] = {}  # by key
+        self._accounts: dict[str, Account] = {}  # what was asked of each party over this link, by key
         self._lock = threading.Lock()
         self._told = 0.0
 
@@ -133,6 +136,18 @@ class Linked:
             node = entry.node if entry is not None and entry.member else None
             members[party.name] = (_NOWHERE if node is None else node, card)
         return FlowerLink(self.remote.grid, members)
+
+    def account(self, party: Party, client: str) -> tuple[Account, None]:
+        """What was asked of the party over this link, by the one client that it has; its limits are its owner's."""
+        with self._lock:
+            return self._accounts.get(self.card(party).identity.verify_key.hex(), Account()), None
+
+    def booked(self, party: Party, events: Mapping[Event, int], n_queries: int) -> None:
+        """Count what a round cost a party, as far as it can be known here."""
+        key = self.card(party).identity.verify_key.hex()
+        with self._lock:
+            before = self._accounts.get(key, Account())
+            self._accounts[key] = Account(before.n_queries + n_queries, before.after(events), time.time())
 
     def told(self, record: RoundRecord, about: dict[str, Any]) -> None:
         """Tell whoever watches the link what is asked on it, not faster than anybody reads."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from fi_workbench.core.messages import PartyCard
@@ -10,6 +10,8 @@ from fi_workbench.core.records import RoundRecord
 from fi_workbench.parties.behaviours import Dishonest
 from fi_workbench.parties.leak import Leak
 from fi_workbench.parties.party import Party
+from fi_workbench.privacy.event import Event
+from fi_workbench.protocol.account import Account
 from fi_workbench.protocol.party_side import PartySide
 from fi_workbench.protocol.policy import Policy
 from fi_workbench.protocol.ports import Link
@@ -61,6 +63,15 @@ class Venue(Protocol):
 
     def link(self, parties: Sequence[Party]) -> Link:
         """The way to a cohort."""
+
+    def account(self, party: Party, client: str) -> tuple[Account, Policy | None]:
+        """What a party granted to the client with this key, and what it agrees to; None where that is not known here.
+
+        The party's own account where it is in this process; elsewhere what was counted by :meth:`booked`.
+        """
+
+    def booked(self, party: Party, events: Mapping[Event, int], n_queries: int) -> None:
+        """A round cost a party this; counted where the party's own account is out of reach."""
 
     def told(self, record: RoundRecord, about: dict[str, Any]) -> None:
         """A round has ended; for whoever watches."""

@@ -13,10 +13,10 @@ import pytest
 
 from fi_workbench.core.errors import Closed, InvalidOption, Refused
 from fi_workbench.core.identity import Identity
-from fi_workbench.protocol import journal as module
 from fi_workbench.protocol.client_side import ClientSide
 from fi_workbench.protocol.header import MAX_AGE_SECONDS, read_header
 from fi_workbench.protocol.journal import FileJournal, MemoryJournal, NotAJournal, UnusableJournal
+from fi_workbench.protocol.journal import file as module
 from fi_workbench.protocol.party_side import PartySide
 from fi_workbench.protocol.policy import Policy
 from tests.harness import Table, linear_party, queries

@@ -26,7 +26,7 @@ class ToyLink:
     def join(self, party, state="online"):
         """A party comes; it is on the roster once it has announced itself."""
         side = PartySide(party, capabilities=frozenset(self._capabilities.get(party.name, CAPABILITIES)))
-        node = self.grid.add(client_app(side.handle, {"announce", *phases_of_all()}))
+        node = self.grid.add(client_app(side.handle, {"announce", "released", *phases_of_all()}))
         self._nodes[node] = state
         self._announcer.ask(node)
         assert self.roster.wait_for(lambda: self.roster.of_node(node) is not None, 10)
