@@ -1,8 +1,9 @@
 """What the parties contributed, and how fairly it is rewarded."""
 
 # importing a family registers its members
-from fi_workbench.incentives import agreement, coalition, crowd_skill, peers, scoring
+from fi_workbench.incentives import agreement, coalition, cohorts, crowd_skill, peers, scoring
 from fi_workbench.incentives.apply import contribute, estimate
+from fi_workbench.incentives.asks import Asks, CohortAnswer
 from fi_workbench.incentives.contribution import (
     ContributionMethod,
     ContributionView,
@@ -20,8 +21,8 @@ from fi_workbench.incentives.select import auto
 from fi_workbench.incentives.shares import shares
 
 __all__ = [
-    "MICRO", "ContributionMethod", "ContributionView", "Estimate", "Fairness", "Interactions", "PayoutRule", "Running",
-    "agreement", "auto", "coalition", "contribute", "contribution_method", "contribution_methods", "contributions",
-    "counting_method", "crowd_skill", "estimate", "fairness", "interactions", "payments", "payout_rule", "payouts",
-    "peers", "scoring", "shares",
+    "MICRO", "Asks", "CohortAnswer", "ContributionMethod", "ContributionView", "Estimate", "Fairness", "Interactions",
+    "PayoutRule", "Running", "agreement", "auto", "coalition", "cohorts", "contribute", "contribution_method",
+    "contribution_methods", "contributions", "counting_method", "crowd_skill", "estimate", "fairness", "interactions",
+    "payments", "payout_rule", "payouts", "peers", "scoring", "shares",
 ]  # fmt: skip

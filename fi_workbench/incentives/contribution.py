@@ -9,10 +9,9 @@ A method must also run over a stream of rounds at the price of each round. There
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property, wraps
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -24,7 +23,9 @@ from fi_workbench.core.disclosure import Need
 from fi_workbench.core.errors import NotDisclosed
 from fi_workbench.core.options import Option, options_of
 from fi_workbench.core.registry import Registry
+from fi_workbench.incentives.asks import Asks, CohortAnswer
 from fi_workbench.incentives.estimate import Estimate
+from fi_workbench.incentives.registering import described, with_own_options
 
 LabelUse = Literal["unused", "optional", "required"]
 """Whether a method looks at true labels, where a client has them."""
@@ -50,6 +51,13 @@ class ContributionView:
         What the federation answered; the soft vote of ``answers`` where only these are given.
     labels : array (query,), optional
         True labels.
+    cohorts : tuple of CohortAnswer
+        What parts of the parties answered, where the method asked for that.
+    agreed : array (party,), optional
+        On how many queries each party gave the released label by its own word, where the method asked for that; NaN
+        where it said nothing.
+    rows : integers, optional
+        In a whole cohort's view, the positions of those who answered; all of them when None.
     """
 
     n_parties: int
@@ -57,6 +65,9 @@ class ContributionView:
     votes: NDArray[np.integer[Any]] | None = None
     scores: Scores | None = None
     labels: Labels | None = None
+    cohorts: tuple[CohortAnswer, ...] = ()
+    agreed: NDArray[np.float64] | None = None
+    rows: NDArray[np.integer[Any]] | None = None
 
     @cached_property
     def probabilities(self) -> Answers:
@@ -147,7 +158,8 @@ class ContributionView:
         if self.answers is not None:
             answers = np.full((n_parties, *self.answers.shape[1:]), np.nan, dtype=self.answers.dtype)
             answers[rows] = self.answers
-        return ContributionView(n_parties, answers, votes, self.scores, self.labels)
+        cohorts = tuple(replace(one, members=tuple(int(rows[k]) for k in one.members)) for one in self.cohorts)
+        return ContributionView(n_parties, answers, votes, self.scores, self.labels, cohorts, rows=rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +182,9 @@ class ContributionMethod:
         ``ABSENT`` and NaN for answers.
     value : callable, optional
         ``(state, **options) -> array (party,) or Estimate`` of a counting method.
+    asks : Asks, optional
+        What it wants to be asked beside the round itself. Where that is cohorts, it is a counting method, and its
+        values of a round are those of the stream up to it.
     """
 
     name: str
@@ -184,6 +199,7 @@ class ContributionMethod:
     over_queries: OverQueries = "mean"
     accumulate: Callable[..., Any] | None = None
     value: Callable[..., NDArray[np.floating[Any]] | Estimate] | None = None
+    asks: Asks | None = None
 
 
 contribution_methods: Registry[ContributionMethod] = Registry("contribution")
@@ -196,6 +212,7 @@ def contribution_method(
     formula: str = "",
     source: str = "",
     over_queries: OverQueries = "mean",
+    asks: Asks | None = None,
 ) -> Callable[[F], F]:
     """Register ``(view, *, options) -> array (party,) or Estimate`` under its name, and return it unchanged.
 
@@ -211,8 +228,9 @@ def contribution_method(
     def register(function: F) -> F:
         name, title, explanation = described(function)
         method = ContributionMethod(
-            name, title, explanation, formula, source, needs, labels, options_of(function), function, over_queries
-        )
+            name, title, explanation, formula, source, needs, labels, options_of(function), function, over_queries,
+            asks=asks,
+        )  # fmt: skip
         contribution_methods.add(name, method)
         return function
 
@@ -226,6 +244,7 @@ def counting_method(
     labels: LabelUse = "unused",
     formula: str = "",
     source: str = "",
+    asks: Asks | None = None,
 ) -> Callable[[F], F]:
     """Register ``(state, *, options) -> array (party,) or Estimate`` under its name, and return it unchanged.
 
@@ -236,6 +255,8 @@ def counting_method(
         must not grow with rounds, and the state that came in is left as it was.
     needs, labels, formula, source
         As in :func:`contribution_method`.
+    asks : Asks, optional
+        See :class:`ContributionMethod`; its options are the method's too.
 
     Raises
     ------
@@ -245,43 +266,22 @@ def counting_method(
 
     def register(value: F) -> F:
         name, title, explanation = described(value)
-        add, read = _with_own_options(accumulate), _with_own_options(value)
+        add, read = with_own_options(accumulate), with_own_options(value)
 
         def function(view: ContributionView, **options: Any) -> NDArray[np.floating[Any]] | Estimate:
             result: NDArray[np.floating[Any]] | Estimate = read(add(None, view, **options), **options)
             return result
 
+        asked = [] if asks is None else [one for one in (asks.discloses, asks.cohorts) if one is not None]
+        own = None
+        if asks is not None:
+            cohorts = None if asks.cohorts is None else with_own_options(asks.cohorts)
+            own = Asks(with_own_options(asks.discloses), cohorts, asks.agreement)
         method = ContributionMethod(
-            name, title, explanation, formula, source, needs, labels, options_of(accumulate, value), function,
-            accumulate=add, value=read,
+            name, title, explanation, formula, source, needs, labels, options_of(accumulate, value, *asked), function,
+            accumulate=add, value=read, asks=own,
         )  # fmt: skip
         contribution_methods.add(name, method)
         return value
 
     return register
-
-
-def described(function: Callable[..., Any]) -> tuple[str, str, str]:
-    """Name, title (from the name) and explanation (the docstring's first paragraph) of a plug-in's function.
-
-    Raises
-    ------
-    ValueError
-        There is no docstring: the workbench shows its first paragraph under the picker.
-    """
-    text = inspect.getdoc(function)
-    if not text:
-        raise ValueError(f"{function.__qualname__} needs a docstring; it is shown under the picker.")
-    name = function.__name__
-    return name, name.replace("_", " ").capitalize(), " ".join(text.split("\n\n")[0].split())
-
-
-def _with_own_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, handed the options of its method and taking those that are its own."""
-    own = {option.name for option in options_of(function)}
-
-    @wraps(function)
-    def taking(*given: Any, **options: Any) -> Any:
-        return function(*given, **{name: value for name, value in options.items() if name in own})
-
-    return taking

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fi_workbench.core.arrays import softmax as softmax_of
+from fi_workbench.core.disclosure import Need
 from fi_workbench.core.errors import InvalidData
 from fi_workbench.core.options import Between, Option, check_options, options_of
 from fi_workbench.core.registry import Registry
-from fi_workbench.incentives.contribution import described
+from fi_workbench.incentives.registering import described
 from fi_workbench.incentives.shares import shares
 
 MICRO = 1_000_000
@@ -41,6 +42,8 @@ class PayoutRule:
     options : tuple of Option
     function : callable
         ``(values (party,), **options) -> weights (party,)``, each of 0 or more.
+    needs : {"nothing", "sum", "votes", "each"}
+        What it must see of the answers: nothing, as it looks at contributions alone.
     """
 
     name: str
@@ -49,6 +52,7 @@ class PayoutRule:
     formula: str
     options: tuple[Option, ...]
     function: Callable[..., NDArray[np.floating[Any]]]
+    needs: Need = "nothing"
 
 
 payouts: Registry[PayoutRule] = Registry("payout")

@@ -25,6 +25,9 @@ from fi_workbench.parties.party import Party
 from fi_workbench.protocol.client_side import Asked
 from fi_workbench.protocol.engine import OnEvent, Outcome, run_round
 from fi_workbench.protocol.settings import RoundSettings
+from fi_workbench.session.beside import Beside, ask_beside
+from fi_workbench.session.budget import book_round
+from fi_workbench.session.cohorts import both
 from fi_workbench.session.crediting import credited
 from fi_workbench.session.paying import earned, escrow
 from fi_workbench.session.runtime import Enrolled, Runtime
@@ -87,9 +90,17 @@ def _ask(
             runtime.venue.leak.tell(asked.header.round_id, question.labels)
         if enrolment.cohort:
             outcome = run_round(link, asked.header, asked.messages, within, cancelled=cancelled, on_event=on_event)
+            book_round(runtime.venue, asked.header, within, enrolment.cohort, outcome.log.absent)
         else:  # nobody is left to ask
             outcome = Outcome(Release(present=()), None, RoundLog(asked.header.round_id, {}, (), (), {}, Cost()))
-        record = _record(runtime, settings, parties, question, enrolment, asked, outcome, number, started, stages)
+        opened = _opened(runtime, settings, for_round, names, asked, outcome)
+        beside = ask_beside(
+            runtime, settings, for_round, parties, question, asked, enrolment.totals, opened.release.present,
+            opened.scores, seed, cancelled,
+        )  # fmt: skip
+        record = _record(
+            runtime, settings, parties, question, enrolment, asked, outcome, opened, beside, number, started, stages
+        )
         try:
             held.settle(outcome, record.payments, names, record.digest)
         finally:  # a ledger that cannot be written must not cost the record
@@ -101,6 +112,34 @@ def _ask(
     return record
 
 
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    """What the client reads off a round that has ended."""
+
+    release: Release
+    scores: Scores | None
+    answers: NDArray[Any] | None
+    seconds: float
+
+
+def _opened(
+    runtime: Runtime,
+    settings: Settings,
+    for_round: RoundSettings,
+    names: tuple[str, ...],
+    asked: Asked,
+    outcome: Outcome,
+) -> _Opened:
+    clock = time.perf_counter()
+    release, scores, answers = outcome.release, outcome.scores, None
+    if release.present:
+        release = runtime.client.open(asked, release, settings.mechanism)
+        if scores is None:
+            scores = runtime.client.finish(for_round.rule, for_round.rule_options, release)
+        answers = runtime.client.answers(release, names)
+    return _Opened(release, scores, answers, time.perf_counter() - clock)
+
+
 def _record(
     runtime: Runtime,
     settings: Settings,
@@ -109,23 +148,21 @@ def _record(
     enrolment: _Enrolment,
     asked: Asked,
     outcome: Outcome,
+    opened: _Opened,
+    beside: Beside,
     number: int,
     started: str,
     stages: dict[str, float],
 ) -> RoundRecord:
     """All that the client learns from a round that has ended."""
-    names, rule = tuple(party.name for party in parties), settings.the_rule
+    names = tuple(party.name for party in parties)
     plain = {**settings.to_dict(), "contribution": settings.method(len(names)).name, **settings.all_options(len(names))}
+    release, scores, answers = opened.release, opened.scores, opened.answers
     clock = time.perf_counter()
-    release, scores, answers = outcome.release, outcome.scores, None
-    if release.present:
-        release = runtime.client.open(asked, release, settings.mechanism)
-        if scores is None:
-            scores = runtime.client.finish(rule, plain["rule_options"], release)
-        answers = runtime.client.answers(release, names)
-    opened = time.perf_counter()
-    credit = credited(runtime, settings, names, release.present, answers, scores, question)
-    after = {"open": opened - clock, "contributions": time.perf_counter() - opened}
+    credit = credited(
+        runtime, settings, names, release.present, answers, scores, question, beside.answers, beside.agreed
+    )  # fmt: skip
+    after = {"open": opened.seconds, "contributions": time.perf_counter() - clock}
 
     log = outcome.log
     absent = (*enrolment.absent, *log.absent)
@@ -146,14 +183,24 @@ def _record(
         present=release.present,
         absent=tuple(sorted(absent, key=lambda absence: names.index(absence.party))),
         latency_seconds=log.latency_seconds,
-        cost=replace(_both(enrolment.cost, log.cost), stage_seconds={**stages, **log.cost.stage_seconds, **after}),
+        cost=replace(
+            both(both(enrolment.cost, beside.cost), log.cost),
+            stage_seconds={**stages, **log.cost.stage_seconds, **beside.cost.stage_seconds, **after},
+        ),
         digest=_digest(plain, number, asked.query_digest, names, absent, release, scores, answers),
         query_digest=asked.query_digest,
-        answered=None if scores is None else answered(scores, settings.abstain_below or -math.inf),
+        answered=None if scores is None else _answered(scores, settings, release),
         contribution_errors=credit.errors,
         payments=earned(settings, credit.values, names, _payable(asked, outcome)),
         behaviours={name: one.name for name, one in set_to.items() if one is not None},
+        cohorts=beside.cohorts,
     )
+
+
+def _answered(scores: Scores, settings: Settings, release: Release) -> NDArray[np.bool_]:
+    """Where the federation is sure enough, and the mechanism itself did not say that it does not know, (query,)."""
+    sure = answered(scores, settings.abstain_below or -math.inf)
+    return sure if release.answered is None else sure & release.answered
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,6 +237,7 @@ def _enrolled(
         half = replace(for_round, deadline_seconds=for_round.deadline_seconds / 2)
         asked = runtime.client.protect(None, half, identities, {}, seed)
         outcome = run_round(link, asked.header, asked.messages, half, cancelled=cancelled)
+        book_round(runtime.venue, asked.header, half, parties, outcome.log.absent)
         stages["enrol"], cost = time.perf_counter() - clock, outcome.log.cost
         if not outcome.release.present:
             return _Enrolment((), absent=tuple(replace(one, phase="enrol") for one in outcome.log.absent), cost=cost)
@@ -218,12 +266,6 @@ def _claims(runtime: Runtime, parties: tuple[Party, ...]) -> tuple[str, ...]:
     """How those are set to behave who may claim other facts than they hold: they are enrolled again."""
     set_to = [runtime.venue.behaviour(party) for party in parties]
     return tuple(sha256(one.settings()) if one is not None else "" for one in set_to)
-
-
-def _both(first: Cost, second: Cost) -> Cost:
-    """The messages of two rounds; the seconds are those of the second."""
-    names = ("messages_out", "messages_in", "bytes_out", "bytes_in")
-    return replace(second, **{name: getattr(first, name) + getattr(second, name) for name in names})
 
 
 def _digest(

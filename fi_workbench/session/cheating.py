@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fi_workbench.aggregation import aggregate
 from fi_workbench.core.arrays import Answers, Labels, Outputs, check_answer, check_labels, to_simplex
-from fi_workbench.core.errors import InvalidAnswer, InvalidParty, Refused, UnknownName
+from fi_workbench.core.errors import DoesNotFit, InvalidAnswer, InvalidParty, Refused, UnknownName
 from fi_workbench.core.options import check_options
 from fi_workbench.core.randomness import generator
 from fi_workbench.incentives import contribution_methods, contributions, payouts, shares
@@ -150,6 +150,8 @@ class Cheating:
         if played.answers is None:
             return 0.0
         method = contribution_methods[reward]
+        if method.asks is not None:
+            raise DoesNotFit(f"Contribution {reward!r} asks parts of the parties, which answers kept cannot stand for.")
         told = self.labels if (self.labelled and method.labels != "unused") or method.labels == "required" else None
         values = contributions(played.answers, reward, told, outputs=self.outputs)
         rule = payouts[self.payout]

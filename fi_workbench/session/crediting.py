@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from fi_workbench.core.arrays import Scores
 from fi_workbench.core.digest import sha256
 from fi_workbench.core.messages import Question
-from fi_workbench.incentives import ContributionMethod, ContributionView, estimate, shares
+from fi_workbench.incentives import CohortAnswer, ContributionMethod, ContributionView, Estimate, estimate, shares
+from fi_workbench.incentives.apply import checked
 from fi_workbench.session.runtime import Runtime
 from fi_workbench.session.settings import Settings
 
@@ -46,8 +47,13 @@ def credited(
     answers: NDArray[Any] | None,
     scores: Scores | None,
     question: Question,
+    cohorts: tuple[CohortAnswer, ...] = (),
+    agreed: NDArray[np.float64] | None = None,
 ) -> Credit:
-    """What a round's parties contributed; the stream's running values are carried on with it."""
+    """What a round's parties contributed; the stream's running values are carried on with it.
+
+    Of a method that asks cohorts, one round tells too little: its values are those of the stream up to this round.
+    """
     if not present:
         return Credit()
     rows = [names.index(party) for party in present]
@@ -58,21 +64,41 @@ def credited(
         votes=None if there is None else there.argmax(axis=2),
         scores=scores,
         labels=question.labels,
+        cohorts=cohorts,
+        agreed=agreed,
     )
     method = settings.method(len(names))
     key, options = stream_key(method, settings.contribution_options, names)
+    if method.asks is not None and method.asks.cohorts is not None and method.value is not None:
+        with _ADDING:
+            running = runtime.contributed(key, method, options, len(names)).add(view, rows)
+            of_all = checked(method, method.value(running.state, **running.options), len(names))
+            known = None if of_all.standard_errors is None else of_all.standard_errors[rows]
+            credit = _credit(replace(of_all, values=of_all.values[rows], standard_errors=known), rows, len(names))
+            runtime.contribute(key, running, _named(credit, names))
+        return credit
     result = estimate(method, view, runtime.contributed(key, method, options, len(names)).options_of_next)
-    values, parts = np.zeros(len(names)), np.zeros(len(names))
+    credit = _credit(result, rows, len(names))
+    with _ADDING:
+        running = runtime.contributed(key, method, options, len(names)).add(view, rows, result)
+        runtime.contribute(key, running, _named(credit, names))
+    return credit
+
+
+def _credit(result: Estimate, rows: list[int], n_parties: int) -> Credit:
+    """What those in ``rows`` contributed, and 0 for the others."""
+    values, parts = np.zeros(n_parties), np.zeros(n_parties)
     values[rows] = result.values
     parts[rows] = shares(result.values)
     errors = None
     if result.standard_errors is not None:
-        errors = np.zeros(len(names))
+        errors = np.zeros(n_parties)
         errors[rows] = result.standard_errors
-    with _ADDING:
-        running = runtime.contributed(key, method, options, len(names)).add(view, rows, result)
-        runtime.contribute(key, running, dict(zip(names, parts.tolist(), strict=True)))
     return Credit(values, parts, errors)
+
+
+def _named(credit: Credit, names: tuple[str, ...]) -> dict[str, float]:
+    return {} if credit.shares is None else dict(zip(names, credit.shares.tolist(), strict=True))
 
 
 def stream_key(

@@ -11,8 +11,7 @@ from typing import Any, get_args
 import numpy as np
 
 from fi_workbench.aggregation import Rule, rules
-from fi_workbench.core.disclosure import satisfies
-from fi_workbench.core.errors import DoesNotFit, InvalidOption, UnknownName
+from fi_workbench.core.errors import InvalidOption, UnknownName
 from fi_workbench.core.messages import PartyCard
 from fi_workbench.core.options import check_options
 from fi_workbench.incentives import ContributionMethod, auto, contribution_methods
@@ -21,6 +20,7 @@ from fi_workbench.parties.party import Party
 from fi_workbench.privacy.stack import Stack, make_mechanism
 from fi_workbench.protocol.header import MAX_DEADLINE_SECONDS, Calibration
 from fi_workbench.protocol.settings import RoundSettings, check_fit
+from fi_workbench.session.contribution_fit import check_contribution
 from fi_workbench.session.members import check_alike
 
 AUTO = "auto"
@@ -161,14 +161,9 @@ class Settings:
         check_fit(self.the_rule, self.mechanism, cards, self.calibration, enough)
         method = self.method(enough)
         self.all_options(enough)
-        offers = self.mechanism.carrier.offers
-        if not satisfies(offers, method.needs):
-            fits = [name for name, other in contribution_methods.items() if satisfies(offers, other.needs)]
-            raise DoesNotFit(
-                f"Contribution {method.name!r} must see {method.needs!r}; "
-                f"mechanism {self.mechanism.carrier.name!r} shows {offers!r}.",
-                fits=[AUTO, *fits],
-            )
+        check_contribution(
+            method, self.contribution_options, self.the_rule, self.mechanism.carrier, n_parties, AUTO
+        )  # fmt: skip
 
     def changed(self, changes: Mapping[str, Any]) -> Settings:
         """Settings with other values; options go back to their defaults where the method they belong to changes.

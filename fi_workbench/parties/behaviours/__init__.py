@@ -5,6 +5,7 @@ from fi_workbench.parties.behaviours import attacks, failures, freeriding
 from fi_workbench.parties.behaviours.contract import (
     Behaviour,
     Dishonest,
+    agreed_truly,
     behaviour,
     behaviours,
     make_behaviour,
@@ -12,6 +13,6 @@ from fi_workbench.parties.behaviours.contract import (
 from fi_workbench.parties.behaviours.sight import Facts, Sight
 
 __all__ = [
-    "Behaviour", "Dishonest", "Facts", "Sight", "attacks", "behaviour", "behaviours", "failures", "freeriding",
-    "make_behaviour",
+    "Behaviour", "Dishonest", "Facts", "Sight", "agreed_truly", "attacks", "behaviour", "behaviours", "failures",
+    "freeriding", "make_behaviour",
 ]  # fmt: skip

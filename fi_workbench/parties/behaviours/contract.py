@@ -34,6 +34,8 @@ class Behaviour:
         ``(sight, **options) -> (query, class)`` of the outputs that the party declares.
     facts : callable
         ``(facts, **options) -> facts``: what it claims to know of its training data.
+    agreed : callable
+        ``(n_agreed, n_queries) -> int``: how often it says that its label was the released one.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Behaviour:
     options: tuple[Option, ...]
     answer: Callable[..., NDArray[Any]]
     facts: Callable[..., Facts]
+    agreed: Callable[[int, int], int]
 
     @property
     def leak(self) -> str:
@@ -64,10 +67,16 @@ def told_truly(facts: Facts) -> Facts:
     return facts
 
 
+def agreed_truly(n_agreed: int, _n_queries: int) -> int:
+    """The count as it is: what all say who do not lie about it."""
+    return n_agreed
+
+
 def behaviour(
     *,
     sees: tuple[Seen, ...] = (),
     facts: Callable[..., Facts] = told_truly,
+    agreed: Callable[[int, int], int] = agreed_truly,
     formula: str = "",
     source: str = "",
 ) -> Callable[[F], F]:
@@ -79,6 +88,8 @@ def behaviour(
         What it looks at; reading more from its sight raises.
     facts : callable
         ``(facts, *, options) -> facts``, for one who lies about its training data.
+    agreed : callable
+        ``(n_agreed, n_queries) -> int``, for one who lies about how often its label was the released one.
 
     Raises
     ------
@@ -96,7 +107,7 @@ def behaviour(
         explanation = " ".join(text.split("\n\n")[0].split())
         made = Behaviour(
             name, name.replace("_", " ").capitalize(), explanation, formula, source, frozenset(sees),
-            options_of(function, facts), function, facts,
+            options_of(function, facts), function, facts, agreed,
         )  # fmt: skip
         behaviours.add(name, made)
         return function
@@ -140,6 +151,10 @@ class Dishonest:
         """What it says of its training data."""
         function = self.behaviour.facts
         return function(facts, **_taken(function, self.options))
+
+    def agreed(self, n_agreed: int, n_queries: int) -> int:
+        """How often it says that its label was the released one."""
+        return self.behaviour.agreed(n_agreed, n_queries)
 
     def settings(self) -> dict[str, Any]:
         """Name and options: plain data, from which :func:`make_behaviour` makes it again."""

@@ -1,7 +1,7 @@
 """Free riders: parties that want a larger share than their model deserves.
 
-Four of them answer falsely, to game rewards that are computed without labels (such as those of arXiv:2603.02214); the
-fifth answers truly and lies about its training data.
+Four of them answer falsely, to game rewards that are computed without labels (such as those of arXiv:2603.02214); two
+answer truly, and lie about their training data, or about how often their label was the released one.
 """
 
 from __future__ import annotations
@@ -97,4 +97,15 @@ def claim_more(
 @behaviour(sees=("own",), facts=claim_more, formula=r"n_{kc} \to n \;\forall c")
 def over_claimed_counts(sight: Sight) -> NDArray[Any]:
     """Answers truly and claims many training samples of every class, so that rules by competence believe it in all."""
+    return sight.own
+
+
+def claim_all(_n_agreed: int, n_queries: int) -> int:
+    """Every label, whatever it gave."""
+    return n_queries
+
+
+@behaviour(sees=("own",), agreed=claim_all, formula=r"\sum_n \mathbf{1}[y_{kn} = \hat y_n] \to N")
+def over_claimed_agreement(sight: Sight) -> NDArray[Any]:
+    """Answers truly and says, where it is asked, that every released label was its own."""
     return sight.own
