@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 ALL = (
-    "ask", "memory", "demo", "rules", "shapley", "paying", "ledger", "first_paint", "live_view", "network", "joining"
+    "ask", "memory", "demo", "rules", "shapley", "paying", "ledger", "secure_sum", "budget", "first_paint", "live_view",
+    "network", "joining",
 )  # fmt: skip
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 
