@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fi_workbench.aggregation import rules as all_rules
 from fi_workbench.core.arrays import Outputs
+from fi_workbench.core.disclosure import satisfies
 from fi_workbench.core.errors import FederationError, NotDisclosed
 from fi_workbench.core.progress import OnProgress, Progress, quiet
 from fi_workbench.incentives import contribution_methods
@@ -125,7 +126,9 @@ def gaming_matrix(
 
 
 def gaming_matrix_of(federation: Federation, queries: Any, labels: Any, **options: Any) -> GamingMatrix:
-    """The gaming matrix of a federation: it is asked once, without protection and without pay; the rest is computed.
+    """The gaming matrix of a federation: it is asked once, without pay; the rest is computed.
+
+    What protects the answers stays on: under noise on answers, these are what is computed with.
 
     The one round is in the history. Answers come as probabilities, so rules that use raw logits are left out.
 
@@ -142,8 +145,16 @@ def gaming_matrix_of(federation: Federation, queries: Any, labels: Any, **option
     ------
     NoAnswer
         Nobody answered.
+    NotDisclosed
+        The mechanism does not show each answer; nobody was asked then.
     """
-    record = federation.with_(mechanism="plain", contribution="equal", rule="soft_vote", budget_micro=0).ask(
+    carrier = federation.settings.mechanism.carrier
+    if not satisfies(carrier.offers, "each"):
+        raise NotDisclosed(
+            f"The gaming matrix needs each party's answer, which {carrier.name!r} does not show; "
+            "take the protection off yourself with federation.with_(mechanism='plain')."
+        )
+    record = federation.with_(contribution="equal", rule="soft_vote", budget_micro=0).ask(
         queries, labels, cancelled=options.get("cancelled")
     )
     if record.answers is None or record.truth is None:

@@ -8,10 +8,15 @@ import re
 from collections.abc import Sequence
 
 from fi_workbench.core.disclosure import Disclosure, Need
+from fi_workbench.core.options import options_of_fields
 from fi_workbench.core.records import Absence, AbsenceKind
 from fi_workbench.incentives.ledger.amounts import MICRO, units
+from fi_workbench.privacy.stack import Stack
 from fi_workbench.session.federation import Federation
 from fi_workbench.session.settings import Settings
+
+REPRODUCIBLE = "reproducible"
+"""The option of a mechanism by which its noise comes from a public seed."""
 
 _NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 
@@ -25,13 +30,24 @@ _SEEN: dict[Need, str] = {
 
 _SPELLED = {
     **dict.fromkeys(("dawid skene", "dawid_skene"), "Dawid-Skene"),
-    **{name.lower(): name for name in ("Shapley", "Banzhaf", "Krum", "JS", "TTA", "DMI")},
+    **{
+        name.lower(): name
+        for name in ("Shapley", "Banzhaf", "Krum", "JS", "TTA", "DMI", "Laplace", "Gaussian", "GNMax", "LNMax", "LiRA")
+    },
 }
 """Names of persons and abbreviations, which keep their capitals wherever they stand."""
 
 _SPELLED_BADLY = re.compile(rf"\b({'|'.join(_SPELLED)})\b", re.IGNORECASE)
 
-_JOINED = re.compile(r"\b(commit(?= reveal)|two(?= way)|over(?= claimed)) (\w+)", re.IGNORECASE)
+_JOINED = re.compile(r"\b(commit(?= reveal)|two(?= way)|over(?= claimed)|top(?= k\b)) (\w+)", re.IGNORECASE)
+
+_NOISE = {
+    "laplace": "Laplace noise",
+    "gaussian": "Gaussian noise",
+    "top_k": "only its top classes",
+    "rounded": "rounding",
+}
+"""What is done to each answer, where its name alone does not say it."""
 
 _ABSENT: dict[AbsenceKind, str] = {
     "late": "is late",
@@ -102,6 +118,28 @@ def listed(words: Sequence[str], most: int = 6) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
 
 
+def noise(name: str) -> str:
+    """What is done to each answer before it leaves its party, inside a sentence.
+
+    >>> noise("laplace"), noise("randomised_response")
+    ('Laplace noise', 'randomised response')
+    """
+    return _NOISE.get(name) or in_sentence(name)
+
+
+def protection(mechanism: str, noises: Sequence[str]) -> str:
+    """A mechanism and what is done to the answers before it, inside a sentence.
+
+    >>> protection("secure_sum", ["laplace", "rounded"])
+    'under secure sum, with Laplace noise and rounding on each answer'
+    >>> protection("plain", ["laplace"]), protection("plain", [])
+    ('with Laplace noise on each answer', 'under plain')
+    """
+    under = f"under {in_sentence(mechanism)}" if mechanism != "plain" or not noises else ""
+    with_ = f"with {listed([noise(name) for name in noises])} on each answer" if noises else ""
+    return ", ".join(filter(None, (under, with_)))
+
+
 def seen(need: Need) -> str:
     """What a method must see, as people say it."""
     return _SEEN[need]
@@ -119,6 +157,12 @@ def visible(disclosure: Disclosure) -> str:
         if item in sees:
             return words
     return "the coordinator sees no answer"
+
+
+def protects_nobody(stack: Stack) -> bool:
+    """Whether the noise comes from a public seed, for an experiment that can be repeated: anybody can take it off."""
+    choosable = any(option.name == REPRODUCIBLE for one in stack.members for option in options_of_fields(type(one)))
+    return choosable and stack.reproducible
 
 
 def sentence(federation: Federation, n_members: int, n_away: int = 0) -> str:
@@ -141,10 +185,15 @@ def sentence(federation: Federation, n_members: int, n_away: int = 0) -> str:
             who = f"None of {spelled(n_members)} parties is there" if n_members > 1 else "The only party is not there"
     if settings.calibration == "temperature":
         who += ", each calibrated by its temperature"
-    if settings.mechanism.carrier.name != "plain":
-        who += f", under {in_sentence(settings.mechanism.carrier.name)}"
-    noise = "".join(f", with {in_sentence(member.name)}" for member in settings.mechanism.noise)
-    return f"{who}; {_answers(settings)}; {visible(federation.disclosure)}{noise}{_pays(settings)}."
+    carrier, noises = settings.mechanism.carrier.name, [member.name for member in settings.mechanism.noise]
+    if carrier != "plain" or noises:
+        who += f", {protection(carrier, noises)}"
+    if protects_nobody(settings.mechanism):
+        who += " (from a public seed, so that it protects nobody)"
+    sees = visible(federation.disclosure)
+    if noises:
+        sees = sees.replace("every answer is", "every answer so changed is")
+    return f"{who}; {_answers(settings)}; {sees}{_pays(settings)}."
 
 
 def _answers(settings: Settings) -> str:

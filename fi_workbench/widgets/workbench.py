@@ -15,11 +15,14 @@ from fi_workbench.widgets.pages.compare.page import ComparePage
 from fi_workbench.widgets.pages.cost import CostPage
 from fi_workbench.widgets.pages.export import ExportPage
 from fi_workbench.widgets.pages.gaming.page import GamingPage
+from fi_workbench.widgets.pages.leakage.page import LeakagePage
 from fi_workbench.widgets.pages.live import LivePage
 from fi_workbench.widgets.pages.log import LogPage
+from fi_workbench.widgets.pages.privacy.page import PrivacyPage
 from fi_workbench.widgets.pages.queries import QueriesPage
 from fi_workbench.widgets.pages.rewards import RewardsPage
 from fi_workbench.widgets.pages.tabs import Tabs
+from fi_workbench.widgets.pages.tradeoff.page import TradeoffPage
 from fi_workbench.widgets.panels.contribution_picker import ContributionPicker
 from fi_workbench.widgets.panels.empty import EmptyPanel
 from fi_workbench.widgets.panels.header import Header
@@ -88,13 +91,16 @@ class Workbench(ipywidgets.VBox):
             ComparePage(desk, self._look_at),
             AgreementPage(desk),
             GamingPage(desk),
+            PrivacyPage(desk),
+            LeakagePage(desk),
+            TradeoffPage(desk),
             CostPage(desk),
             LogPage(desk),
             ExportPage(desk),
         )
         self._controls, self._empty = RunControls(desk), EmptyPanel(desk)
         self._parties, self._rule = PartiesPanel(desk), RulePicker(desk)
-        self._contribution = ContributionPicker(desk)
+        self._contribution, self._privacy = ContributionPicker(desk), PrivacyPicker(desk)
         self._link, self._nobody = LinkPanel(desk), NobodyPanel(desk)
         left = column(
             self._controls.box,
@@ -102,7 +108,7 @@ class Workbench(ipywidgets.VBox):
             self._parties.box,
             self._rule.box,
             self._contribution.box,
-            PrivacyPicker(desk).box,
+            self._privacy.box,
             css="fi-left",
         )
         self._tabs = Tabs(desk, pages)

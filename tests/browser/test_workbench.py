@@ -9,7 +9,10 @@ from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import expect
 
 NOTEBOOK = "notebooks/01_first_federation.ipynb"
-TABS = ("Live", "Rewards", "Queries", "Compare", "Agreement", "Gaming", "Cost", "Log", "Export")
+TABS = (
+    *("Live", "Rewards", "Queries", "Compare", "Agreement", "Gaming"),
+    *("Privacy", "Leakage", "Trade-off", "Cost", "Log", "Export"),
+)
 BARS = ".fi-contribution-bars svg rect.fi-bar"
 
 

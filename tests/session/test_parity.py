@@ -25,6 +25,7 @@ SETTINGS = [
     {"rule": "dawid_skene", "payout": "floor_and_merit"},
     {"mechanism": "secure_sum"},
     {"mechanism": "secure_sum", "rule": "class_competence", "contribution": "equal"},
+    {"mechanism": "encrypted_sum"},
 ]
 
 NOISY = [

@@ -14,7 +14,10 @@ from tests.session.toy_link import ToyLink
 from tests.widgets.conftest import CLASSES, eventually
 from tests.widgets.linked_bench import asks, bench, come, has, member, over, said, visible
 
-TITLES = ("Live", "Rewards", "Queries", "Compare", "Agreement", "Gaming", "Cost", "Log", "Export")
+TITLES = (
+    *("Live", "Rewards", "Queries", "Compare", "Agreement", "Gaming"),
+    *("Privacy", "Leakage", "Trade-off", "Cost", "Log", "Export"),
+)
 
 
 @pytest.fixture

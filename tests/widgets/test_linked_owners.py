@@ -8,7 +8,10 @@ from fi_workbench.session.demo import Demo
 from tests.widgets.conftest import eventually
 from tests.widgets.linked_bench import come, has, member, names, runs_on, visible
 
-TITLES = ("Live", "Rewards", "Queries", "Compare", "Agreement", "Gaming", "Cost", "Log", "Export")
+TITLES = (
+    *("Live", "Rewards", "Queries", "Compare", "Agreement", "Gaming"),
+    *("Privacy", "Leakage", "Trade-off", "Cost", "Log", "Export"),
+)
 
 
 @pytest.fixture

@@ -11,13 +11,19 @@ from fi_workbench.aggregation import aggregate
 from fi_workbench.aggregation.combiner import KINDS
 from fi_workbench.core.disclosure import Need, satisfies
 from fi_workbench.core.errors import DoesNotFit, FederationError
-from fi_workbench.privacy.mechanism import Mechanism, mechanisms
+from fi_workbench.privacy.mechanism import AnswerNoise, Mechanism, mechanisms
 from fi_workbench.session.federation import Federation
 from fi_workbench.widgets.running.link_view import cohort_on, left_out_now
 from fi_workbench.widgets.running.state import METHODS, Choice, Notice, Way, WorkbenchState
-from fi_workbench.widgets.wording import amount, in_sentence, per_cent, title
+from fi_workbench.widgets.wording import amount, in_sentence, noise, per_cent, protection, title
 
 MOST_WAYS = 3
+
+GUARANTEED = ("laplace", "gaussian")
+"""Noise on answers that goes with any rule and any way of carrying them, and that bounds what they tell."""
+
+PROTECTION = ("noise", "mechanism", "mechanism_options")
+"""Fields of a choice that make one mechanism together."""
 
 _LIST = " What fits:"
 """From here on, the error lists what fits by name."""
@@ -36,10 +42,11 @@ def in_force(federation: Federation, choice: Choice) -> Federation:
         return federation
     check_fitted(federation, choice.rule, choice.rule_options)
     changes: dict[str, Any] = {
-        name: getattr(choice, name) for name in Choice.__dataclass_fields__ if not name.startswith("mechanism")
+        name: getattr(choice, name) for name in Choice.__dataclass_fields__ if name not in PROTECTION
     }
-    if (choice.mechanism, choice.mechanism_options) != (now.mechanism, now.mechanism_options):
-        changes |= {"mechanism": choice.mechanism, "mechanism_options": choice.mechanism_options}
+    if any(getattr(choice, name) != getattr(now, name) for name in PROTECTION):
+        members = (*choice.noise, (choice.mechanism, choice.mechanism_options))
+        changes["mechanism"] = [{"name": name, **options} for name, options in members]
     if federation.link is None:
         return federation.with_(**changes)
     # Over a link, who cannot answer so is left out, as long as anybody can.
@@ -115,7 +122,7 @@ def refusal(federation: Federation, choice: Choice, error: FederationError) -> N
         except FederationError:
             continue
         ways.append(way)
-    kept = f"{title(now.rule)} under {in_sentence(now.mechanism)} stays in force."
+    kept = f"{title(now.rule)} {protection(now.mechanism, [name for name, _ in now.noise])} stays in force."
     said = str(error)
     if isinstance(error, DoesNotFit) and len(error.fits) > MOST_WAYS:  # as buttons, not as a list of names
         said = f"{said.split(_LIST, maxsplit=1)[0]} {len(error.fits)} others fit."
@@ -135,9 +142,23 @@ def way_to_show(federation: Federation, choice: Choice, need: Need) -> Way | Non
     return None
 
 
+def ways_to_guarantee(choice: Choice) -> tuple[Way, ...]:
+    """Choices of noise for a party that asks for a privacy guarantee."""
+    return tuple(
+        Way(f"Use {noise(name)} on each answer", choice.with_(noise=((name, {}),)))
+        for name, _ in answer_noises()
+        if name in GUARANTEED
+    )
+
+
 def carriers() -> list[tuple[str, type[Mechanism]]]:
     """The registered mechanisms that carry a round."""
     return [(name, kind) for name, kind in mechanisms.items() if issubclass(kind, Mechanism)]
+
+
+def answer_noises() -> list[tuple[str, type[AnswerNoise]]]:
+    """The registered mechanisms that change each answer before it is carried."""
+    return [(name, kind) for name, kind in mechanisms.items() if issubclass(kind, AnswerNoise)]
 
 
 def mechanisms_that_show(need: Need) -> list[str]:
@@ -156,6 +177,8 @@ def _ways(choice: Choice, now: Choice, error: FederationError) -> Iterator[Way]:
         yield Way("Leave the calibration as it is", choice.with_(calibration=now.calibration))
     if choice.contribution not in (now.contribution, "auto") or choice.mechanism != now.mechanism:
         yield Way("Choose the contribution by what is shown", choice.with_(contribution="auto"))
+    if choice.noise != now.noise:
+        yield Way("Leave the answers as they were", choice.with_(noise=now.noise))
     for name in fits:
         yield Way(f"Use {in_sentence(name)} instead", choice.with_(rule=name))
         yield Way(f"Use {in_sentence(name)} instead", choice.with_(contribution=name))
@@ -174,6 +197,9 @@ def difference(before: Choice, after: Choice) -> str:
         elif getattr(before, f"{name}_options") != options:
             listed = ", ".join(f"{key} {value}" for key, value in options.items()) or "as by default"
             said.append(f"options of the {name}: {listed}")
+    if before.noise != after.noise:
+        noises = [f"{noise(name)}{_options_said(options)}" for name, options in after.noise]
+        said.append(f"on each answer: {', then '.join(noises) or 'nothing'}")
     if before.calibration != after.calibration:
         said.append(f"calibration: {'each by its temperature' if after.calibration == 'temperature' else 'none'}")
     if before.abstain_below != after.abstain_below:
@@ -185,3 +211,8 @@ def difference(before: Choice, after: Choice) -> str:
         said.append(f"deadline: {after.deadline_seconds:g} s")
     text = "; ".join(said)
     return f"{text[:1].upper()}{text[1:]}, from the next round on."
+
+
+def _options_said(options: Mapping[str, Any]) -> str:
+    """Options in brackets; nothing where all are as by default."""
+    return f" ({', '.join(f'{key} {value}' for key, value in options.items())})" if options else ""

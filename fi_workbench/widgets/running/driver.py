@@ -245,7 +245,8 @@ class Driver:
                 return
             if self.following is not None:
                 self.following.book(record, question)
-            self._absences.heard(record)
+            if not self._absences.heard(record):
+                self._goes_on, self.state.status = False, "spent"
         self.state.record = record
 
     def _failed(self, error: Exception, stream: Stream) -> None:

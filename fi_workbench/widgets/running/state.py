@@ -14,8 +14,10 @@ from typing import Any, Literal
 
 import traitlets
 
+from fi_workbench.core.options import options_of_fields
 from fi_workbench.core.records import RoundRecord
 from fi_workbench.incentives.payout import MICRO
+from fi_workbench.privacy.mechanism import AnswerNoise, Mechanism
 from fi_workbench.protocol.header import Calibration
 from fi_workbench.session.federation import Federation
 from fi_workbench.widgets.running.frames import Frame
@@ -42,7 +44,11 @@ class Choice:
     rule_options, contribution_options : mapping
         What differs from the defaults.
     mechanism : str
+        What carries the round.
     mechanism_options : mapping
+    noise : tuple of (str, mapping)
+        What is done to each answer before it, in the order in which it acts: names, and options that differ from the
+        defaults.
     deadline_seconds : float
         A party that has not answered by then is absent from the round.
     calibration : {"none", "temperature"}
@@ -58,6 +64,7 @@ class Choice:
     rule_options: Mapping[str, Any] = field(default_factory=dict)
     mechanism: str = "plain"
     mechanism_options: Mapping[str, Any] = field(default_factory=dict)
+    noise: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     contribution: str = "auto"
     contribution_options: Mapping[str, Any] = field(default_factory=dict)
     deadline_seconds: float = 10.0
@@ -71,13 +78,15 @@ class Choice:
     def of(cls, federation: Federation) -> Choice:
         """What is in force."""
         settings = federation.settings
-        carrier = settings.mechanism.settings()[-1]
-        options = {name: value for name, value in carrier.items() if name != "name"}
+        *noise, (mechanism, mechanism_options) = (
+            (one.name, changed_options(one)) for one in settings.mechanism.members
+        )
         return cls(
             settings.rule,
             dict(settings.rule_options),
-            settings.mechanism.carrier.name,
-            options,
+            mechanism,
+            mechanism_options,
+            tuple(noise),
             settings.contribution,
             dict(settings.contribution_options),
             settings.deadline_seconds,
@@ -94,6 +103,12 @@ class Choice:
             if changes.get(method, getattr(self, method)) != getattr(self, method):
                 changes.setdefault(f"{method}_options", {})
         return replace(self, **changes)
+
+
+def changed_options(member: Mechanism | AnswerNoise) -> dict[str, Any]:
+    """The options of a member of a mechanism that differ from their defaults."""
+    now = {option: getattr(member, option.name) for option in options_of_fields(type(member))}
+    return {option.name: value for option, value in now.items() if value != option.default}
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,9 @@ class DisclosureMatrix(View):
     ----------
     roles : sequence of str
     items : sequence of (str, sequence of bool)
+    before : sequence of (str, sequence of bool)
+        What it is compared to, with the same items: a dot that is hidden here and is seen there is struck out. May be
+        left empty.
     assumptions : sequence of str
         What it rests on, one sentence each; shown beneath.
 
@@ -41,9 +44,13 @@ class DisclosureMatrix(View):
     title = traitlets.Unicode("Who sees what").tag(sync=True)
     roles = Words().tag(sync=True)
     items = Frozen(_rows, "a sequence of (item, one bool per role)").tag(sync=True)
+    before = Frozen(_rows, "a sequence of (item, one bool per role)").tag(sync=True)
+    before_name = traitlets.Unicode("plain").tag(sync=True)
     assumptions = Words().tag(sync=True)
 
     def _check(self) -> None:
-        for item, seen in self.items:
+        if self.before and [item for item, _ in self.before] != [item for item, _ in self.items]:
+            raise CannotDraw("DisclosureMatrix.before has other items than what is compared to it.")
+        for item, seen in (*self.items, *self.before):
             if len(seen) != len(self.roles):
                 raise CannotDraw(f"DisclosureMatrix: {item!r} has {len(seen)} dots for {len(self.roles)} roles.")

@@ -114,7 +114,7 @@ class GamingPage(Page):
         if self._sweeping and (task is None or not task.text.startswith(_SWEEP)):
             self._over()  # other work has taken its place
         why = "" if federation is None else self._why_not(federation)
-        self.go.disabled = task is not None or federation is None or bool(why)
+        self.go.disabled = task is not None or federation is None or bool(why or self.gain.refusal)
         self.halt.disabled = not self._sweeping
         shown(self.progress, self._sweeping)
         for control in (self.protected, self.csv, self.json, self.table):

@@ -4,15 +4,26 @@ import { paints } from "./paint.js";
 
 const ROW = 24;
 const LINE = 14;
+const DASH = 12; // before an assumption
 
 const lineOf = (parent, lines, x, top, anchor) => keep(parent, lines.length, () => svg("tspan")).forEach((span, k) => {
   words(span, lines[k]);
   attributes(span, { x, y: top + (k + 0.5) * LINE, "text-anchor": anchor });
 });
 
+// What a dot says beside what it is compared to.
+const CHANGE = { withheld: (name) => `; under ${name} it would`, added: (name) => `; under ${name} it would not` };
+
 export default {
   render({ model, el }) {
     const picture = svg("svg", { class: "fi-svg" });
+    const changed = (r, k) => {
+      const [, seen] = model.get("items")[r];
+      const before = model.get("before")[r]?.[1][k] ?? seen[k];
+      return before === seen[k] ? "" : before ? "withheld" : "added";
+    };
+    const anyWithheld = () => model.get("items").some(([, seen], r) => seen.some((_, k) => changed(r, k) === "withheld"));
+    const cellWords = (one, r, k) => `${one ? "sees" : "does not see"}${changed(r, k) ? ` (unlike under ${model.get("before_name")})` : ""}`;
 
     function build(holder, { id, ruler }) {
       paints(picture, id);
@@ -40,17 +51,21 @@ export default {
             attributes(rule, { x1: 0, x2: left + cell * roles.length, y1: 0.5, y2: 0.5 });
             words(name, ruler.fit(item, left - 8, 13));
             attributes(name, { x: 2, y: ROW / 2 });
-            keep(dots, seen.length, () => svg("circle", { r: 5 })).forEach((dot, k) => {
-              attributes(dot, { cx: left + (k + 0.5) * cell, cy: ROW / 2, class: seen[k] ? "fi-dot-seen" : "fi-dot-hidden",
-                "data-seen": seen[k] ? "true" : "false" });
-              hover(dot, `${roles[k]} ${seen[k] ? "sees" : "does not see"} ${item}`);
-            });
+            keep(dots, seen.length, () => svg("g", {}, svg("circle", { r: 5, cy: ROW / 2 }), svg("line", { class: "fi-withheld", y1: ROW / 2 + 5, y2: ROW / 2 - 5 })))
+              .forEach((group, k) => {
+                const [dot, stroke] = group.querySelectorAll("circle, line");
+                const x = left + (k + 0.5) * cell;
+                const change = changed(r, k);
+                attributes(dot, { cx: x, class: seen[k] ? "fi-dot-seen" : "fi-dot-hidden", "data-seen": seen[k] ? "true" : "false", "data-change": change || null });
+                attributes(stroke, { x1: x - 5, x2: x + 5, visibility: change === "withheld" ? null : "hidden" });
+                hover(group, `${roles[k]} ${seen[k] ? "sees" : "does not see"} ${item}${CHANGE[change]?.(model.get("before_name")) ?? ""}`);
+              });
           });
         const bottom = top + items.length * ROW;
-        const lines = model.get("assumptions").flatMap((one) => ruler.wrap(one, width - 4));
-        keep(notes, lines.length, () => svg("text", { class: "fi-head-text" })).forEach((node, k) => {
-          words(node, lines[k]);
-          attributes(node, { x: 2, y: bottom + 8 + (k + 0.5) * 16 });
+        const lines = model.get("assumptions").flatMap((one) => ruler.wrap(one, width - DASH).map((line, k) => [k ? "" : "\u2013", line]));
+        keep(notes, lines.length, () => svg("text", { class: "fi-head-text" }, svg("tspan"), svg("tspan"))).forEach((node, k) => {
+          const y = bottom + 8 + (k + 0.5) * 16;
+          [...node.children].forEach((part, c) => attributes(words(part, lines[k][c]), { x: c * DASH, y }));
         });
         attributes(picture, { width, height: bottom + (lines.length ? 12 + lines.length * 16 : 4) });
       };
@@ -61,14 +76,14 @@ export default {
       build,
       image: () => picture,
       isEmpty: () => model.get("items").length === 0,
-      note: () => "\u25cf sees it  \u25cb does not",
+      note: () => `\u25cf sees it  \u25cb does not${anyWithheld() ? `  \u2298 only under ${model.get("before_name")}` : ""}`,
       label: () => `${model.get("title")}: ${model.get("items").map(([item, seen]) => {
         const who = model.get("roles").filter((_, k) => seen[k]);
         return `${item}: ${who.length ? who.join(", ") : "nobody"}`;
       }).join("; ")}. ${model.get("assumptions").join(" ")}`,
       table: () => ({
         columns: [{ name: "what" }, ...model.get("roles").map((name) => ({ name }))],
-        rows: model.get("items").map(([item, seen]) => [item, ...seen.map((one) => (one ? "sees" : "does not see"))]),
+        rows: model.get("items").map(([item, seen], r) => [item, ...seen.map((one, k) => cellWords(one, r, k))]),
       }),
     });
   },

@@ -1,0 +1,1 @@
+"""The page Privacy: what is promised, who sees what, what each method must see, and the parties' budgets."""
