@@ -29,7 +29,10 @@ _HOMES = {
                    "payouts", "shares"),
     "incentives.audit": ("audit_claims",),
     "incentives.ledger": ("Ledger", "Receipt", "Settlement"),
-    "privacy": ("Mechanism", "mechanisms"),
+    "privacy": ("AnswerNoise", "Mechanism", "mechanisms"),
+    "privacy.accountant": ("epsilon_of",),
+    "privacy.event": ("Event",),
+    "privacy.meters": ("audit_epsilon", "meters"),
     "parties": ("Dataset", "Party", "PrivateFacts", "datasets", "demo_parties", "fit_temperature", "load_dataset",
                 "make_partition", "partitions", "train_party"),
     "parties.behaviours": ("behaviour", "behaviours", "make_behaviour"),
@@ -39,11 +42,14 @@ _HOMES = {
     "core.records": ("RoundRecord",),
     "protocol.policy": ("Policy",),
     "session.attaching": ("attach",),
+    "session.auditing": ("audit_mechanism",),
     "session.comparing": ("compare_rules",),
     "session.federation": ("Federation",),
     "session.gaming": ("gaming_matrix", "gaming_matrix_of"),
     "session.history": ("History",),
     "session.joining": ("Joined", "join"),
+    "session.leakage": ("leakage",),
+    "session.tradeoff": ("trade_off",),
     "widgets.progress_bar": ("ProgressBar",),
     "widgets.workbench": ("Workbench",),
 }  # fmt: skip
@@ -51,10 +57,12 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "MICRO",
+    "AnswerNoise",
     "Between",
     "Combiner",
     "Dataset",
     "Estimate",
+    "Event",
     "Fairness",
     "Federation",
     "FederationError",
@@ -82,6 +90,8 @@ __all__ = [
     "aggregation_rule",
     "attach",
     "audit_claims",
+    "audit_epsilon",
+    "audit_mechanism",
     "behaviour",
     "behaviours",
     "bound",
@@ -95,6 +105,7 @@ __all__ = [
     "datasets",
     "demo_parties",
     "each_rule",
+    "epsilon_of",
     "fairness",
     "fit_combiner",
     "fit_temperature",
@@ -102,10 +113,12 @@ __all__ = [
     "gaming_matrix_of",
     "interactions",
     "join",
+    "leakage",
     "load_dataset",
     "make_behaviour",
     "make_partition",
     "mechanisms",
+    "meters",
     "partitions",
     "payments",
     "payout_rule",
@@ -114,6 +127,7 @@ __all__ = [
     "rules",
     "shares",
     "sum_rule",
+    "trade_off",
     "train_party",
 ]
 
@@ -158,14 +172,20 @@ if TYPE_CHECKING:
         train_party,
     )  # fmt: skip
     from fi_workbench.parties.behaviours import behaviour, behaviours, make_behaviour
-    from fi_workbench.privacy import Mechanism, mechanisms
+    from fi_workbench.privacy import AnswerNoise, Mechanism, mechanisms
+    from fi_workbench.privacy.accountant import epsilon_of
+    from fi_workbench.privacy.event import Event
+    from fi_workbench.privacy.meters import audit_epsilon, meters
     from fi_workbench.protocol.policy import Policy
     from fi_workbench.session.attaching import attach
+    from fi_workbench.session.auditing import audit_mechanism
     from fi_workbench.session.comparing import compare_rules
     from fi_workbench.session.federation import Federation
     from fi_workbench.session.gaming import gaming_matrix, gaming_matrix_of
     from fi_workbench.session.history import History
     from fi_workbench.session.joining import Joined, join
+    from fi_workbench.session.leakage import leakage
+    from fi_workbench.session.tradeoff import trade_off
     from fi_workbench.widgets.progress_bar import ProgressBar
     from fi_workbench.widgets.workbench import Workbench
 

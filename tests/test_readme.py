@@ -18,7 +18,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_the_ten_lines(capsys):
-    assert len(BLOCKS) == 4
+    assert len(BLOCKS) == 5
     names = {}
     exec(BLOCKS[0], names)
     names["federation"].close()
@@ -59,6 +59,19 @@ def test_rounds_that_pay_and_a_party_that_cheats(tmp_path, monkeypatch):
         assert federation.ledger.verify().ok
 
 
+def test_answers_that_nobody_sees(capsys):
+    with fi.Federation.demo(dataset="digits", seed=0, history=None) as federation:
+        images, labels = federation.test_set
+        names = {"fi": fi, "federation": federation}
+        exec(BLOCKS[3], names)
+        assert "coordinator" in capsys.readouterr().out
+        record = names["hidden"].ask(images[:20], labels[:20])
+        assert record.answers is None
+        np.testing.assert_allclose(record.scores, federation.ask(images[:20]).scores, atol=1e-6)
+        for one in ("votes", "noisy"):
+            assert names[one].ask(images[:20], labels[:20]).present == record.present
+
+
 def test_a_party_joins_by_the_printed_command(tmp_path, capsys):
     party = "import fi_workbench as fi\n"
     party += "data = fi.load_dataset('digits')\n"
@@ -66,7 +79,7 @@ def test_a_party_joins_by_the_printed_command(tmp_path, capsys):
     party += "party = fi.Party.from_callable(model, name='lab', classes=data.classes, outputs='logits',\n"
     party += "                               input_shape=data.test_images.shape[1:])\n"
     (tmp_path / "my_party.py").write_text(party)
-    made, asked = BLOCKS[3].rsplit("\n", 2)[0], BLOCKS[3].splitlines()[2]
+    made, asked = BLOCKS[4].rsplit("\n", 2)[0], BLOCKS[4].splitlines()[2]
     names = {"fi": fi}
     exec(made, names)
     command = shlex.split(capsys.readouterr().out)

@@ -11,7 +11,7 @@ from fi_workbench.core.options import options_of
 from fi_workbench.core.progress import OnProgress, quiet
 from fi_workbench.parties.data import Dataset
 from fi_workbench.parties.models import architectures
-from fi_workbench.parties.partition import make_partition, partitions
+from fi_workbench.parties.partition import Partition, make_partition, partitions
 from fi_workbench.parties.party import Party
 from fi_workbench.parties.readers import load_dataset
 from fi_workbench.parties.training import train_party
@@ -58,11 +58,8 @@ def demo_parties(
     UnknownName, InvalidOption, InvalidData, MissingData
         Before anything is trained.
     """
-    options = dict(partition_options or {})
-    if any(option.name == "alpha" for option in options_of(partitions[partition])):
-        options.setdefault("alpha", alpha)
     data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset, on_progress)
-    dealt = make_partition(partition, data.train_labels, n_parties, seed, **options)
+    dealt = demo_partition(data, n_parties, alpha, seed, partition=partition, partition_options=partition_options)
     models = [model] * n_parties if isinstance(model, str) else list(model)
     if len(models) != n_parties:
         raise InvalidOption(
@@ -84,6 +81,22 @@ def demo_parties(
         )
         for name, indices, each in zip(party_names(n_parties), dealt.indices, models, strict=True)
     )
+
+
+def demo_partition(
+    data: Dataset,
+    n_parties: int,
+    alpha: float,
+    seed: int,
+    *,
+    partition: str = "dirichlet",
+    partition_options: Mapping[str, Any] | None = None,
+) -> Partition:
+    """Which training samples :func:`demo_parties` deals to whom; parameters and errors as there."""
+    options = dict(partition_options or {})
+    if any(option.name == "alpha" for option in options_of(partitions[partition])):
+        options.setdefault("alpha", alpha)
+    return make_partition(partition, data.train_labels, n_parties, seed, **options)
 
 
 def party_names(n_parties: int) -> tuple[str, ...]:

@@ -174,6 +174,19 @@ def train_party(
     return replace(party, facts=replace(party.facts, temperature=temperature))
 
 
+def training_samples(indices: Any, name: str, seed: int = 0) -> NDArray[np.int64]:
+    """Those of a demo party's samples that :func:`train_party` trains it on, ascending; the others are held out.
+
+    Parameters
+    ----------
+    indices : array (sample,)
+        Which training samples it holds.
+    name, seed
+        As :func:`train_party` was given them.
+    """
+    return _split(np.unique(np.asarray(indices, dtype=np.int64)), derive_seed(seed, "held out", name))[0]
+
+
 def _split(samples: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Samples to train on and those held out, both ascending; a party of fewer than ten trains on all."""
     shuffled = np.random.default_rng(seed).permutation(samples)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fi_workbench.core.errors import InvalidOption
+from fi_workbench.core.errors import InvalidOption, UnknownName
 from fi_workbench.core.progress import OnProgress, quiet
 from fi_workbench.core.randomness import generator
 from fi_workbench.parties import Dataset, Party, load_dataset
@@ -108,6 +108,31 @@ class Demo:
             party if party.name == name else replace(party, name=name)
             for party, name in zip((*dealt, *joined), self.party_names, strict=True)
         )
+
+    def samples_of(self, name: str, data: Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Training samples of the data set that a party was trained on, and all that it holds, ascending.
+
+        Raises
+        ------
+        UnknownName
+            No such party.
+        """
+        from fi_workbench.parties.demo import demo_partition, party_names  # noqa: PLC0415 (as above)
+        from fi_workbench.parties.training import training_samples  # noqa: PLC0415 (as above)
+
+        if name not in self.party_names:
+            raise UnknownName("party", name, self.party_names)
+        place = self.party_names.index(name)
+        letter = party_names(place + 1)[place]
+        if place >= self.n_parties:
+            held = np.sort(self._share(data, letter))
+        else:
+            options = self.partition_options
+            dealt = demo_partition(
+                data, self.n_parties, self.alpha, self.seed, partition=self.partition, partition_options=options
+            )
+            held = dealt.indices[place]
+        return training_samples(held, letter, self.seed), held
 
     def _share(self, data: Dataset, letter: str) -> NDArray[np.int64]:
         """Training samples of a party that joined later."""
