@@ -33,7 +33,6 @@ from fi_workbench.transport.node.party_node import NodeEvent, NodeRefused, Party
 from fi_workbench.transport.protobuf_http import Unreachable
 
 _log = logging.getLogger(__name__)
-
 _WORTH_ANOTHER_TRY = frozenset({408, 429, 500, 502, 503, 504})  # the link's state, not the token or the keys
 
 

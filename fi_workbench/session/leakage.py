@@ -136,7 +136,7 @@ def leakage(
         seen = look(
             federation, eyes, parts, batch_size=batch_size, seed=seed, cancelled=stop, on_round=work.round_begins
         )
-        work.measure(_sight(federation, eyes, samples, seen, shares), seed)
+        work.measure(_sight(federation, eyes, fitting, samples, seen, shares), seed)
     settings = federation.settings
     n_members, n_non_members, n_reference, n_probes = map(seen.size, _ASKED)
     return Leakage(
@@ -215,15 +215,20 @@ def _parts(federation: Federation, chosen: Iterable[Meter]) -> list[str]:
 
 
 def _sight(
-    federation: Federation, eyes: Eyes, samples: Samples, seen: Seen, prior: NDArray[np.float64] | None
+    federation: Federation,
+    eyes: Eyes,
+    chosen: Iterable[Meter],
+    samples: Samples,
+    seen: Seen,
+    prior: NDArray[np.float64] | None,
 ) -> Sight:
     parts = {part: seen.samples.get(part) for part in _ASKED}
     truth: tuple[Queries, NDArray[Any]] | None = None
-    if federation.link is None:
+    if "held_out" in seen.samples:
+        truth = seen.samples["held_out"].queries, seen.samples["held_out"].scores
+    elif federation.link is None and any("held_out" in meter.needs for meter in chosen):
         queries = samples.held_out[0]
         truth = queries, to_simplex(eyes.target.predict(queries), eyes.target.outputs)
-    elif "held_out" in seen.samples:
-        truth = seen.samples["held_out"].queries, seen.samples["held_out"].scores
     return Sight(**parts, own=samples.own, held_out=truth, prior=prior)
 
 

@@ -264,11 +264,11 @@ def test_a_batch_is_not_told_by_its_company(make):
         model, name="Bo", classes=CLASSES, input_shape=SHAPE, outputs="logits", class_counts=[1, 1, 1], probe=False
     )
     queries, labels = np.zeros((100, *SHAPE), np.float32), np.arange(100) % 3
-    leakage(
+    found = leakage(
         make(parties=[party]), members=(queries + 100, labels), non_members=(queries, labels),
         meters=["confidence_attack"], batch_size=30,
     )  # fmt: skip
-    assert len(batches) == 4
+    assert len(batches) == found.n_rounds > 2
     assert all(0.2 < batch.mean() < 0.8 for batch in batches[:3])
 
 

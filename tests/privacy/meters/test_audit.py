@@ -91,6 +91,12 @@ def test_identical_worlds_show_nothing():
     assert not found.refuted
 
 
+def test_what_was_learnt_by_heart_does_not_count():
+    # in 300 dimensions the 100 trials that choose a test are told apart perfectly by chance; the others are not
+    rng = generator(0, "wide")
+    assert audit_epsilon(lambda world, n: rng.normal(size=(n, 300)), 0.5, n_trials=200).lower_epsilon < 0.5
+
+
 def test_a_true_claim_is_seldom_refuted():
     # randomised response at its exact epsilon, where the test is the best there is: 1 in 100 or fewer
     refuted = sum(audited(noise("randomised_response"), seed, n_trials=2000, delta=1e-9).refuted for seed in range(100))

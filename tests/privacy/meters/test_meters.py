@@ -154,6 +154,15 @@ def test_entropy_is_deceived_by_who_is_surely_wrong_and_its_modification_is_not(
     assert main_figure("confidence_attack", sight(seen), statistic="modified_entropy").value == 1
 
 
+def test_modified_entropy_minds_the_true_label_first():
+    # -(1 - p_y) log p_y - sum of -p_c log(1 - p_c) over wrong c: -0.69 against -1.14
+    def seen(part, queries, labels):
+        one, other, third = (0.5, 0.5, 0.0) if part == "members" else (0.3, 0.35, 0.35)
+        return one * np.eye(3)[labels] + other * np.eye(3)[(labels + 1) % 3] + third * np.eye(3)[(labels + 2) % 3]
+
+    assert main_figure("confidence_attack", sight(seen), statistic="modified_entropy").value == 1
+
+
 def test_a_model_that_learnt_its_few_samples_by_heart_leaks_them():
     members, labels = blobs(60, 100)
 

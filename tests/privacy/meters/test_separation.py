@@ -42,6 +42,7 @@ def test_constants_are_chance_and_exactly_so():
     found = figures(np.full(50, 0.7), np.full(60, 0.7))
     assert (found["AUC"].low, found["AUC"].value, found["AUC"].high) == (0.5, 0.5, 0.5)
     assert found["TPR at 1 % FPR"].value == 0  # no threshold flags some of them only
+    assert found["TPR at 1 % FPR"].high == pytest.approx(0.0711, abs=1e-4)  # none of 50
     assert found["advantage"].value == 0
     assert found["advantage"].low < 0 < found["advantage"].high
 
