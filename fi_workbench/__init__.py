@@ -42,14 +42,15 @@ _HOMES = {
     "core.records": ("RoundRecord",),
     "protocol.policy": ("Policy",),
     "session.attaching": ("attach",),
-    "session.auditing": ("audit_mechanism",),
+    "session.leaking.auditing": ("audit_mechanism",),
     "session.comparing": ("compare_rules",),
     "session.federation": ("Federation",),
     "session.gaming": ("gaming_matrix", "gaming_matrix_of"),
     "session.history": ("History",),
     "session.joining": ("Joined", "join"),
-    "session.leakage": ("leakage",),
-    "session.tradeoff": ("trade_off",),
+    "session.leaking.leakage": ("leakage", "n_leakage_queries"),
+    "session.trading_off.result": ("Setting",),
+    "session.trading_off.sweep": ("trade_off",),
     "widgets.progress_bar": ("ProgressBar",),
     "widgets.workbench": ("Workbench",),
 }  # fmt: skip
@@ -83,6 +84,7 @@ __all__ = [
     "RiskCoverage",
     "RoundRecord",
     "Rule",
+    "Setting",
     "Settlement",
     "Workbench",
     "__version__",
@@ -119,6 +121,7 @@ __all__ = [
     "make_partition",
     "mechanisms",
     "meters",
+    "n_leakage_queries",
     "partitions",
     "payments",
     "payout_rule",
@@ -178,14 +181,15 @@ if TYPE_CHECKING:
     from fi_workbench.privacy.meters import audit_epsilon, meters
     from fi_workbench.protocol.policy import Policy
     from fi_workbench.session.attaching import attach
-    from fi_workbench.session.auditing import audit_mechanism
     from fi_workbench.session.comparing import compare_rules
     from fi_workbench.session.federation import Federation
     from fi_workbench.session.gaming import gaming_matrix, gaming_matrix_of
     from fi_workbench.session.history import History
     from fi_workbench.session.joining import Joined, join
-    from fi_workbench.session.leakage import leakage
-    from fi_workbench.session.tradeoff import trade_off
+    from fi_workbench.session.leaking.auditing import audit_mechanism
+    from fi_workbench.session.leaking.leakage import leakage, n_leakage_queries
+    from fi_workbench.session.trading_off.result import Setting
+    from fi_workbench.session.trading_off.sweep import trade_off
     from fi_workbench.widgets.progress_bar import ProgressBar
     from fi_workbench.widgets.workbench import Workbench
 

@@ -11,10 +11,10 @@ from fi_workbench.core.disclosure import Disclosure
 from fi_workbench.core.errors import DoesNotFit, InvalidData, InvalidOption, MissingData, NoAnswer, UnknownName
 from fi_workbench.core.randomness import generator
 from fi_workbench.privacy.meters import meters
-from fi_workbench.session.auditing import audit_mechanism
-from fi_workbench.session.leakage import leakage, n_leakage_queries
-from fi_workbench.session.leakage_asking import Eyes
-from fi_workbench.session.leakage_samples import choose_samples
+from fi_workbench.session.leaking.asking import Eyes
+from fi_workbench.session.leaking.auditing import audit_mechanism
+from fi_workbench.session.leaking.leakage import leakage, n_leakage_queries
+from fi_workbench.session.leaking.samples import choose_samples
 from tests.harness import CLASSES, SHAPE, linear_party
 from tests.session.toy_link import ToyLink
 

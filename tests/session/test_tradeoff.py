@@ -11,10 +11,10 @@ from fi_workbench.core.errors import InvalidOption, InvalidQuery, UnknownName
 from fi_workbench.privacy import mechanisms
 from fi_workbench.privacy.accountant import epsilon_of
 from fi_workbench.privacy.event import Event
-from fi_workbench.session import tradeoff_grid
-from fi_workbench.session.tradeoff import planned, trade_off
-from fi_workbench.session.tradeoff_grid import default_settings, strengths
-from fi_workbench.session.tradeoff_result import Setting, TradeOff, TradeOffRow
+from fi_workbench.session.trading_off import grid as tradeoff_grid
+from fi_workbench.session.trading_off.grid import default_settings, strengths
+from fi_workbench.session.trading_off.result import Setting, TradeOff, TradeOffRow
+from fi_workbench.session.trading_off.sweep import planned, trade_off
 from tests.harness import CLASSES, linear_party, queries
 
 ASKED = queries(40)

@@ -8,9 +8,9 @@ import pytest
 import traitlets
 
 from fi_workbench.core.errors import FederationError
-from fi_workbench.session.leakage import leakage, n_leakage_queries
-from fi_workbench.session.leakage_result import Leakage, LeakageRow
-from fi_workbench.session.tradeoff_result import Setting
+from fi_workbench.session.leaking.leakage import leakage, n_leakage_queries
+from fi_workbench.session.leaking.result import Leakage, LeakageRow
+from fi_workbench.session.trading_off.result import Setting
 from fi_workbench.widgets.desk import Desk
 from fi_workbench.widgets.pages.leakage import page as leakage_page
 from fi_workbench.widgets.pages.leakage import words

@@ -9,8 +9,8 @@ import traitlets
 
 import fi_workbench as fi
 from fi_workbench.core.errors import FederationError, InvalidData
-from fi_workbench.session.tradeoff import planned, trade_off
-from fi_workbench.session.tradeoff_result import Setting, TradeOff, TradeOffRow
+from fi_workbench.session.trading_off.result import Setting, TradeOff, TradeOffRow
+from fi_workbench.session.trading_off.sweep import planned, trade_off
 from fi_workbench.widgets.desk import Desk
 from fi_workbench.widgets.pages.tradeoff import page as tradeoff_page
 from fi_workbench.widgets.pages.tradeoff import words

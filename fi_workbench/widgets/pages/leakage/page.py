@@ -12,9 +12,9 @@ import ipywidgets
 from fi_workbench.core.errors import FederationError
 from fi_workbench.core.progress import OnProgress, Progress
 from fi_workbench.session.federation import Federation
-from fi_workbench.session.leakage import leakage, n_leakage_queries
-from fi_workbench.session.leakage_result import Leakage
-from fi_workbench.session.tradeoff_result import Setting
+from fi_workbench.session.leaking.leakage import leakage, n_leakage_queries
+from fi_workbench.session.leaking.result import Leakage
+from fi_workbench.session.trading_off.result import Setting
 from fi_workbench.widgets.pages.leakage.choice import LeakageChoice
 from fi_workbench.widgets.pages.leakage.words import (
     COLUMNS,

@@ -10,8 +10,8 @@ import pandas as pd
 
 from fi_workbench.privacy.meters import meters
 from fi_workbench.session.federation import Federation
-from fi_workbench.session.leakage_result import Leakage, LeakageRow
-from fi_workbench.session.tradeoff_result import Setting
+from fi_workbench.session.leaking.result import Leakage, LeakageRow
+from fi_workbench.session.trading_off.result import Setting
 from fi_workbench.widgets.pages.tradeoff.words import full_title
 from fi_workbench.widgets.running.state import Choice
 from fi_workbench.widgets.wording import in_sentence, listed, title

@@ -9,8 +9,8 @@ import ipywidgets
 
 from fi_workbench.aggregation import rules
 from fi_workbench.privacy import mechanisms
-from fi_workbench.session.tradeoff_grid import RULES, default_settings
-from fi_workbench.session.tradeoff_result import Setting
+from fi_workbench.session.trading_off.grid import RULES, default_settings
+from fi_workbench.session.trading_off.result import Setting
 from fi_workbench.widgets.pages.tradeoff.words import mechanism_title
 from fi_workbench.widgets.panels.parts import hint, named, section
 from fi_workbench.widgets.wording import title

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from fi_workbench.core.errors import InvalidData
 from fi_workbench.session.report import MUTED, TEMPLATE
-from fi_workbench.session.tradeoff_result import TradeOff, TradeOffRow
+from fi_workbench.session.trading_off.result import TradeOff, TradeOffRow
 from fi_workbench.widgets.pages.tradeoff.words import By, method_title, sentence
 from fi_workbench.widgets.views.rule_palette import ON_LIGHT
 from fi_workbench.widgets.wording import title

@@ -6,7 +6,7 @@ from fi_workbench.aggregation.apply import checked_options
 from fi_workbench.aggregation.rule import rules
 from fi_workbench.core.errors import FederationError
 from fi_workbench.session.federation import Federation
-from fi_workbench.session.tradeoff_result import Setting
+from fi_workbench.session.trading_off.result import Setting
 from fi_workbench.widgets.running.choosing import in_force
 from fi_workbench.widgets.running.state import Choice
 

@@ -17,8 +17,8 @@ from fi_workbench.core.errors import FederationError
 from fi_workbench.core.messages import Question
 from fi_workbench.core.progress import OnProgress, Progress
 from fi_workbench.session.federation import Federation
-from fi_workbench.session.tradeoff import Plan, planned, trade_off
-from fi_workbench.session.tradeoff_result import Setting, TradeOff, TradeOffRow
+from fi_workbench.session.trading_off.result import Setting, TradeOff, TradeOffRow
+from fi_workbench.session.trading_off.sweep import Plan, planned, trade_off
 from fi_workbench.widgets.pages.page import Page
 from fi_workbench.widgets.pages.saving import SaveButton
 from fi_workbench.widgets.pages.tradeoff.choice import TradeOffChoice

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from fi_workbench.privacy import mechanisms
 from fi_workbench.privacy.mechanism import AnswerNoise
-from fi_workbench.session.tradeoff import Plan
-from fi_workbench.session.tradeoff_result import Setting, TradeOff, TradeOffRow, said_options
+from fi_workbench.session.trading_off.result import Setting, TradeOff, TradeOffRow, said_options
+from fi_workbench.session.trading_off.sweep import Plan
 from fi_workbench.widgets.wording import in_sentence, listed, noise, per_cent, seen, spell, title
 
 By = Literal["epsilon_per_query", "epsilon_answers"]

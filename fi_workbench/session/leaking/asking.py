@@ -17,7 +17,7 @@ from fi_workbench.core.randomness import generator
 from fi_workbench.core.records import RoundRecord
 from fi_workbench.parties import Party
 from fi_workbench.privacy.meters import Sample
-from fi_workbench.session.leakage_result import AttackerRole, Sees
+from fi_workbench.session.leaking.result import AttackerRole, Sees
 from fi_workbench.session.members import named
 
 if TYPE_CHECKING:

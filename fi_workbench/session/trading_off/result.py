@@ -206,7 +206,7 @@ class TradeOffRow:
 
 @dataclass(frozen=True, eq=False)
 class TradeOff:
-    """Rows of a sweep over mechanisms and rules; made by :func:`fi_workbench.session.tradeoff.trade_off`.
+    """Rows of a sweep over mechanisms and rules; made by :func:`fi_workbench.session.trading_off.sweep.trade_off`.
 
     Parameters
     ----------

@@ -15,8 +15,8 @@ from fi_workbench.core.progress import OnProgress, Progress
 from fi_workbench.privacy.meters import Meter, Sight
 from fi_workbench.privacy.meters import meters as all_meters
 from fi_workbench.privacy.meters.contract import Curve
-from fi_workbench.session.leakage_asking import Eyes
-from fi_workbench.session.leakage_result import LeakageRow
+from fi_workbench.session.leaking.asking import Eyes
+from fi_workbench.session.leaking.result import LeakageRow
 
 _STEPS = 10
 """Of one meter, in progress; a round is one."""

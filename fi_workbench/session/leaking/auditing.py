@@ -17,7 +17,7 @@ from fi_workbench.privacy.mechanism import AnswerNoise, Mechanism, Occasion
 from fi_workbench.privacy.meters.audit import Audit, World, audit_epsilon
 from fi_workbench.privacy.stack import MechanismLike, Stack, make_mechanism
 from fi_workbench.session.federation import Federation
-from fi_workbench.session.leakage_asking import Eyes
+from fi_workbench.session.leaking.asking import Eyes
 
 _CLASSES = ("a", "b", "c")
 

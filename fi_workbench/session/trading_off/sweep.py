@@ -22,8 +22,8 @@ from fi_workbench.core.records import RoundRecord
 from fi_workbench.privacy.accountant import Accounting, epsilon_of
 from fi_workbench.privacy.event import Event
 from fi_workbench.privacy.mechanism import Occasion
-from fi_workbench.session.tradeoff_grid import default_settings
-from fi_workbench.session.tradeoff_result import Setting, TradeOff, TradeOffRow
+from fi_workbench.session.trading_off.grid import default_settings
+from fi_workbench.session.trading_off.result import Setting, TradeOff, TradeOffRow
 
 if TYPE_CHECKING:
     from fi_workbench.session.federation import Federation
@@ -75,8 +75,8 @@ def trade_off(
     labels : array (query,)
         True labels; they stay with the client.
     settings : sequence of Setting, optional
-        :func:`~fi_workbench.session.tradeoff_grid.default_settings` where none are given. What does not fit becomes a
-        row with the reason.
+        :func:`~fi_workbench.session.trading_off.grid.default_settings` where none are given. What does not fit becomes
+        a row with the reason.
     n_rounds : int
         Rounds that the queries are split into under each setting; latencies are of so many.
     delta : float

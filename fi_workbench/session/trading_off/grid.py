@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from fi_workbench.aggregation import rules as all_rules
 from fi_workbench.core.options import Between, Option, options_of_fields
 from fi_workbench.privacy.mechanism import Mechanism, mechanisms
-from fi_workbench.session.tradeoff_result import Method, Setting
+from fi_workbench.session.trading_off.result import Method, Setting
 
 RULES = ("soft_vote", "hard_vote", "entropy_weighted", "class_competence")
 """Swept where nothing else is asked for: rules that need no more than a sum."""

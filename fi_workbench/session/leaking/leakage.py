@@ -22,10 +22,10 @@ from fi_workbench.core.progress import OnProgress, quiet
 from fi_workbench.parties import Party
 from fi_workbench.privacy.meters import Meter, Sight
 from fi_workbench.privacy.meters import meters as all_meters
-from fi_workbench.session.leakage_asking import Eyes, Seen, look
-from fi_workbench.session.leakage_measuring import Measuring
-from fi_workbench.session.leakage_result import AttackerRole, Leakage
-from fi_workbench.session.leakage_samples import Labelled, Samples, choose_samples
+from fi_workbench.session.leaking.asking import Eyes, Seen, look
+from fi_workbench.session.leaking.measuring import Measuring
+from fi_workbench.session.leaking.result import AttackerRole, Leakage
+from fi_workbench.session.leaking.samples import Labelled, Samples, choose_samples
 
 if TYPE_CHECKING:
     from fi_workbench.session.federation import Federation

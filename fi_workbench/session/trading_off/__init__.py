@@ -1,0 +1,1 @@
+"""What protection costs: accuracy, epsilon, latency and bytes over mechanisms and rules."""
