@@ -12,7 +12,8 @@ import pytest
 import fi_workbench as fi
 from fi_workbench.core.keyfile import Keys
 from fi_workbench.session.hosting import _options
-from tests.harness import linear_party, queries
+from tests.harness import linear_party, queries, shows
+from tests.transcript import recording
 from tests.transport.superlink_process import SuperLinkProcess
 
 NAMES = ("Ada", "Bo", "Cy", "Di")
@@ -61,7 +62,14 @@ def check(record, name, phase):
 
 
 @pytest.fixture(scope="module")
-def hosted(tmp_path_factory):
+def transcript():
+    """What each role in this process receives; entered before anybody joins."""
+    with recording() as heard:
+        yield heard
+
+
+@pytest.fixture(scope="module")
+def hosted(transcript, tmp_path_factory):
     folder = tmp_path_factory.mktemp("hosted")
     with ExitStack() as stack:
         federation = stack.enter_context(
@@ -74,6 +82,47 @@ def hosted(tmp_path_factory):
         yield federation
 
 
+@pytest.fixture(scope="module")
+def on_superlink(transcript, tmp_path_factory):
+    with ExitStack() as stack:
+        superlink = stack.enter_context(SuperLinkProcess(tmp_path_factory.mktemp("superlink")))
+        for name in NAMES:
+            stack.enter_context(fi.join(linear_party(name), superlink.address, key=Keys.fresh(name), insecure=True))
+        federation = fi.Federation.connect(
+            superlink.address, insecure=True, history=None, mechanism="secure_sum", deadline_seconds=12
+        )
+        yield stack.enter_context(federation), superlink.address
+
+
+def roles_that_got_an_answer(transcript, federation):
+    """Who received something in which a party's logits, probabilities, votes or model can be read."""
+    transcript.entries.clear()
+    asked, parties = queries(5), [linear_party(name) for name in NAMES]
+    record = federation.ask(asked)
+    assert record.present == NAMES, record.absent
+    got = set()
+    for party in parties:
+        logits = party.predict(asked)
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        model = party.function.__defaults__[0]
+        for secret in (logits, powers / powers.sum(axis=1, keepdims=True), np.eye(3)[logits.argmax(axis=1)], model):
+            if shows([entry.body for entry in transcript.of_coordinator()], secret):
+                got.add("coordinator")
+            if any(shows([entry.body for entry in transcript.of_party(name)], secret) for name in NAMES):
+                got.add("other_parties")
+    return got
+
+
+@pytest.mark.parametrize("place", ["hosted", "superlink"])
+def test_no_role_receives_an_answer(place, request, transcript):
+    federation = request.getfixturevalue("hosted") if place == "hosted" else request.getfixturevalue("on_superlink")[0]
+    federation.wait_for(len(NAMES), 30)
+    assert roles_that_got_an_answer(transcript, federation) == set()
+    assert {entry.phase for entry in transcript.of_coordinator()} == {"keys", "shares", "masked", "unmask"}
+    plain = federation.with_(mechanism="plain")
+    assert roles_that_got_an_answer(transcript, plain) == {"coordinator"}, "the same search sees them there"
+
+
 @pytest.mark.parametrize("phase", ["keys", "shares", "masked"])
 def test_killed_between_the_phases_on_a_hosted_link(hosted, tmp_path, phase):
     name, at = f"Eve {phase}", _options(hosted.invite()[0])
@@ -84,16 +133,8 @@ def test_killed_between_the_phases_on_a_hosted_link(hosted, tmp_path, phase):
     hosted.expel(name)
 
 
-def test_killed_between_the_phases_on_a_superlink(tmp_path):
-    with ExitStack() as stack:
-        superlink = stack.enter_context(SuperLinkProcess(tmp_path))
-        for name in NAMES:
-            stack.enter_context(fi.join(linear_party(name), superlink.address, key=Keys.fresh(name), insecure=True))
-        process = stack.enter_context(one_process("Eve", tmp_path, "--link", superlink.address, "--insecure"))
-        federation = stack.enter_context(
-            fi.Federation.connect(
-                superlink.address, insecure=True, history=None, mechanism="secure_sum", deadline_seconds=12
-            )
-        )
+def test_killed_between_the_phases_on_a_superlink(on_superlink, tmp_path):
+    federation, address = on_superlink
+    with one_process("Eve", tmp_path, "--link", address, "--insecure") as process:
         federation.wait_for(len(NAMES) + 1, 30)
         check(fallen(federation, "Eve", process, "shares"), "Eve", "shares")
