@@ -1,4 +1,4 @@
-"""docs/security.md names tests: each is there, and each attack is in there."""
+"""docs/security.md and docs/privacy.md name tests: each is there, and each attack is in the first."""
 
 import ast
 import re
@@ -6,6 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "security.md"
+PRIVACY = ROOT / "docs" / "privacy.md"
 
 
 def functions_of(path):
@@ -17,10 +18,10 @@ def attacks():
     return {name for path in files for name in functions_of(path) if name.startswith("test_")}
 
 
-def named():
+def named(document=None):
     """(file or "", test) of everything in backticks that is a test, abbreviated ones spelt out."""
     found = []
-    for written in re.findall(r"`([^`]*test_[^`]*|\.\.\._[^`]*)`", DOCUMENT.read_text()):
+    for written in re.findall(r"`([^`]*test_[^`]*|\.\.\._[^`]*)`", (document or DOCUMENT).read_text()):
         whole = re.sub(r"^\.\.\.", "test_no_spelling_of_a_path_gets_past", written)
         where, _, test = whole.rpartition("::")
         if test.startswith("test_"):
@@ -33,6 +34,12 @@ def test_every_test_that_the_document_names_is_there():
     for where, test in named():
         there = functions_of(ROOT / where) if where else attacks()
         assert test in there, (where, test)
+
+
+def test_every_test_that_the_page_on_privacy_names_is_there():
+    assert len(named(PRIVACY)) > 15
+    for where, test in named(PRIVACY):
+        assert test in functions_of(ROOT / where), (where, test)
 
 
 def test_every_attack_is_in_the_document():
