@@ -37,7 +37,7 @@ class TopK(AnswerNoise):
     @property
     def assumptions(self) -> tuple[str, ...]:
         """That there is no guarantee."""
-        return (f"Answers tell apart {self.k} classes only: no guarantee of any kind, for no neighbouring relation.",)
+        return (f"Of an answer, only the top {self.k} of the classes can be told apart: no guarantee of any kind.",)
 
     def perturb(self, answer: NDArray[Any], outputs: Outputs, noise: Keystream) -> NDArray[Any]:
         """The coarser answer, of the same kind (query, class); ties go to the lowest class index."""
@@ -68,7 +68,7 @@ class Rounded(AnswerNoise):
     @property
     def assumptions(self) -> tuple[str, ...]:
         """That there is no guarantee."""
-        return (f"Answers have {self.digits} decimals: no guarantee of any kind, for no neighbouring relation.",)
+        return (f"Probabilities are rounded, decimals kept: {self.digits}; no guarantee of any kind.",)
 
     def perturb(self, answer: NDArray[Any], outputs: Outputs, noise: Keystream) -> NDArray[Any]:
         """The coarser answer, of the same kind (query, class); a row that rounds to nothing becomes uniform."""

@@ -53,7 +53,7 @@ def test_promise_matrix_and_budgets(page, box, run_command, screenshot):
     privacy = box.locator(".fi-page-privacy")
     promise, gauges = privacy.locator(".fi-promise"), privacy.locator("[data-testid=fi-budget-gauges]")
     expect(promise).to_contain_text("after Laplace noise, is seen by")
-    expect(promise).to_contain_text("at most epsilon 1:")
+    expect(promise).to_contain_text("at most epsilon 1 of each party:")
 
     # One batch of 32 queries is within what A and B grant, a second is more than B does.
     expect(gauges.locator("[data-party=B]")).to_have_attribute("data-kind", "open")
@@ -62,7 +62,7 @@ def test_promise_matrix_and_budgets(page, box, run_command, screenshot):
     box.locator(".fi-ask-one").click()
     expect(gauges.locator("[data-party=B]")).to_have_attribute("data-kind", "refused")
     expect(gauges.locator("[data-party=A]")).to_have_attribute("data-kind", "open")
-    expect(privacy.locator(".fi-budget-refused")).to_contain_text("B refuses: privacy budget spent")
+    expect(privacy.locator(".fi-budget-refused")).to_contain_text("B refused the last round: privacy budget spent")
     screenshot("privacy-budgets", box)
     privacy.locator(".fi-leave-out").click()
     expect(gauges.locator("[data-testid=fi-row]")).to_have_count(3)

@@ -146,10 +146,10 @@ class TestPromise:
     def test_noise_is_priced_in_epsilon(self, workbench, page):
         workbench.state.choose(noise=(("laplace", {"epsilon": 2.0}),))
         assert "after Laplace noise, is seen by" in page.promise.value
-        assert "at most epsilon 2:" in page.promise.value
-        assert "(delta" not in page.promise.value
+        assert "at most epsilon 2 of each party:" in page.promise.value
+        assert "at delta" not in page.promise.value
         workbench.state.choose(noise=(("gaussian", {"epsilon": 2.0}),))
-        assert "at most epsilon 2 (delta 1e-05):" in page.promise.value
+        assert "at most epsilon 2 of each party, at delta 1e-05:" in page.promise.value
         assert any("(2, 1e-05)-differentially private" in one for one in page.matrix.assumptions)
 
     def test_what_can_be_taken_off_again_promises_nothing(self, workbench, page):
@@ -218,7 +218,7 @@ class TestBudgets:
         assert part.gauges.kinds == ("open", "refused", "unlimited", "unlimited")
         assert part._notice.layout.display is None
         assert "privacy budget spent" in part._refused.value
-        assert "<b>B</b> refuses:" in part._refused.value
+        assert "<b>B</b> refused the last round:" in part._refused.value
         assert "ask the owner" in part._refused.value
         assert part.table.faults[0] == ""
         assert "It refused: privacy budget spent" in part.table.faults[1]
@@ -239,7 +239,8 @@ class TestBudgets:
         assert [one.description for one in part._ways.children] == [
             "Use Laplace noise on each answer", "Use Gaussian noise on each answer", "Leave out A and B",
         ]  # fmt: skip
-        assert "<b>A and B</b> refuse: this party keeps a privacy budget" in part._refused.value
+        assert "<b>A and B</b> refused the last round: this party keeps a privacy budget" in part._refused.value
+        assert "ask the owner" not in part._refused.value, "a higher limit would not help"
         part._ways.children[0].click()
         assert [one["name"] for one in stack(limited)] == ["laplace", "plain"]
         assert ran(limited, 1)

@@ -78,8 +78,8 @@ def _slider(option: Option, limits: Between, shared: dict[str, Any]) -> ipywidge
     if limits.log and limits.low > 0:
         low, high = math.log10(limits.low), math.log10(limits.high)
         return ipywidgets.FloatLogSlider(
-            value=option.default, min=low, max=high, step=(high - low) / STEPS, readout_format=".3r",
-            continuous_update=False, **shared,
+            value=option.default, min=low, max=high, step=(high - low) / STEPS,
+            readout_format=".3r" if limits.low >= 1e-6 else ".2g", continuous_update=False, **shared,
         )  # fmt: skip
     if option.kind is int:
         whole_step = int(limits.step or 1)

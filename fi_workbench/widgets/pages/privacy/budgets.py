@@ -40,6 +40,7 @@ _WHAT_TO_DO = (
     "What is spent does not come back: ask the owner for a higher limit, choose noise that costs less where something "
     "is left, or go on without this party."
 )
+_NO_GUARANTEE = "A party with a budget answers only under noise with an epsilon: choose some, or go on without it."
 _HOW = (
     "Each party books what a question costs before it answers, for each client by itself, and refuses what is over its "
     "limit. The owner sets the limit: <code>fi.Federation(parties, policies={&quot;A&quot;: fi.Policy(epsilon=8)})"
@@ -106,15 +107,16 @@ class BudgetPart:
         shown(self._notice, bool(spent))
         whys: dict[str, list[str]] = {}
         for one in spent:
-            whys.setdefault(one.refused or "nothing is left for this client.", []).append(one.row.party)
+            why = f"refused the last round: {one.refused}" if one.refused else "has nothing left for this client."
+            whys.setdefault(why, []).append(one.row.party)
         said = [
-            f"<div><b>{escaped(listed(names))}</b> refuse{'s' if len(names) == 1 else ''}: {escaped(why)}</div>"
-            for why, names in [*whys.items()][:MOST_SAID]
+            f"<div><b>{escaped(listed(names))}</b> {escaped(why)}</div>" for why, names in [*whys.items()][:MOST_SAID]
         ]
-        text = "".join([*said, f"<div>{_WHAT_TO_DO}</div>"]) if spent else ""
+        unbounded = any("guarantee" in one.refused for one in spent)
+        advice = f"<div>{_NO_GUARANTEE if unbounded else _WHAT_TO_DO}</div>"
+        text = "".join([*said, advice]) if spent else ""
         if self._refused.value != text:
             self._refused.value = text
-        unbounded = any("guarantee" in one.refused for one in spent)
         names = tuple(one.row.party for one in spent) if len(spent) < len(self.budgets) else ()
         if (names, unbounded) != self._offered:
             self._offered = names, unbounded

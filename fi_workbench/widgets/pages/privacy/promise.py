@@ -28,8 +28,8 @@ _ROLES: dict[Role, str] = {
 }
 _SHOWN: dict[Item, str] = {"sum": "their sum", "votes": "each vote", "label": "the label"}
 _RELATIONS: dict[Relation, str] = {
-    "replace": "that is how much better than before anybody can tell one answer of a party from any other",
-    "participate": "that is how much better than before anybody can tell whether a party took part in a query",
+    "replace": "the odds of telling one answer of a party from any other grow by at most e to the epsilon",
+    "participate": "the odds of telling whether a party took part in a query grow by at most e to the epsilon",
 }
 
 PICTURES: tuple[tuple[str, Need], ...] = (
@@ -152,5 +152,8 @@ def _priced(events: Mapping[Event, int], hidden: bool) -> str:
     pure = all(event.noise != "gaussian" for event in events)
     relations = {event.relation for event in events}
     told = next((words for relation, words in _RELATIONS.items() if relation in relations), "")
-    at = "" if pure else f" (delta {DELTA:g})"
-    return f"Each query costs each party at most epsilon {spent:.3g}{at}: {told}."
+    at = "" if pure else f", at delta {DELTA:g}"
+    return (
+        f"Each query tells at most epsilon {spent:.3g} of each party{at}: {told}. What a party books for it, by its "
+        "own accounting, is below."
+    )

@@ -76,7 +76,7 @@ export default {
       build,
       image: () => picture,
       isEmpty: () => model.get("items").length === 0,
-      note: () => `\u25cf sees it  \u25cb does not${anyWithheld() ? `  \u2298 only under ${model.get("before_name")}` : ""}`,
+      note: () => `\u25cf sees it  \u25cb does not${anyWithheld() ? `  \u2298 ${model.get("before_name")} only` : ""}`,
       label: () => `${model.get("title")}: ${model.get("items").map(([item, seen]) => {
         const who = model.get("roles").filter((_, k) => seen[k]);
         return `${item}: ${who.length ? who.join(", ") : "nobody"}`;
