@@ -55,7 +55,8 @@ def what_agreement_discloses() -> str:
     """What it gives away to tell the parties their labels and to ask how often they agree, in a sentence."""
     return (
         "contributions: after a round its parties, and the coordinator who carries it, are told the released labels; "
-        "each party says on how many queries it had given these, one number a round, unchecked."
+        "each party says on how many queries it had given these, one number a round, unchecked. A client that makes "
+        "labels up can read single votes off that, so owners who let nobody see votes need not tell."
     )
 
 

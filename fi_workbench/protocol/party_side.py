@@ -201,7 +201,8 @@ class PartySide:
         owner = Owner(self.party, self.identity, self.behaviour, self.leak, self.standing, self._stopped)
         asked = occasion_of(header, rule, self.party.n_classes)
         context = party_context(owner, header, stack, rule, members, payload)
-        context = self._own.watching(context, header, stack, asked)
+        if self.policy.speaks_of_labels:
+            context = self._own.watching(context, header, stack, asked)
         more = len(stack.carrier.phases) > 1
         facts = _Facts(header, stack, context)
         opened = self.runtime.begin(header.round_id, header.deadline_seconds, facts, stays=more)

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import get_args
 
+from fi_workbench.core.disclosure import satisfies
 from fi_workbench.core.errors import InvalidOption, Refused
 from fi_workbench.privacy.accountant import Accounting, epsilon_of, fits, protected
 from fi_workbench.privacy.event import Event
+from fi_workbench.privacy.mechanism import Mechanism, mechanisms
 from fi_workbench.protocol.account import Account
 from fi_workbench.protocol.header import RoundHeader
 
@@ -50,6 +52,10 @@ class Policy:
         Whether a query is refused that the same client had answered in another cohort, under a mechanism that hides
         answers without a bound on what they tell: the difference of the sums is somebody's answer. Where it is not
         refused, the party's log warns of it.
+    tells_agreement : bool, optional
+        Whether it says, after a round, how often it had given the labels that its client says were released. A client
+        that asks one query many times and makes labels up reads single votes off that. None for as long as one of
+        the ``mechanisms`` shows its votes anyway.
 
     Raises
     ------
@@ -69,15 +75,14 @@ class Policy:
     accounting: Accounting = "rdp"
     peers: frozenset[str] | None = None
     same_cohort: bool = False
+    tells_agreement: bool | None = None
 
     def __post_init__(self) -> None:
         for name in ("clients", "mechanisms", "rules", "peers"):
             if (given := getattr(self, name)) is not None:
                 object.__setattr__(self, name, _names(name, given))
-        for whose, keys in (("client", self.clients), ("peer", self.peers)):
-            for key in keys or ():
-                if len(key) != 64 or not set(key) <= set("0123456789abcdef"):
-                    raise InvalidOption(f"{key!r:.80} is no {whose}'s key: 64 hexadecimal digits, in small letters.")
+        _check_keys("client", self.clients)
+        _check_keys("peer", self.peers)
         if self.epsilon is not None and not (_number(self.epsilon) and self.epsilon > 0):
             raise InvalidOption(f"epsilon is a number above 0, not {self.epsilon!r:.60}.")
         if not (_number(self.delta) and 0 < self.delta < 1):
@@ -85,8 +90,10 @@ class Policy:
         if self.accounting not in get_args(Accounting):
             known = " or ".join(get_args(Accounting))
             raise InvalidOption(f"accounting is {known}, not {self.accounting!r:.60}.")
-        if not isinstance(self.same_cohort, bool):
-            raise InvalidOption(f"same_cohort is true or false, not {self.same_cohort!r:.60}.")
+        for name, may_be_none in (("same_cohort", False), ("tells_agreement", True)):
+            given = getattr(self, name)
+            if not isinstance(given, bool) and not (may_be_none and given is None):
+                raise InvalidOption(f"{name} is true or false, not {given!r:.60}.")
         for name, least in (("min_cohort", 1), ("max_batch", 1), ("query_budget", 0), ("queries_per_minute", 0)):
             given = getattr(self, name)
             whole = isinstance(given, int) and not isinstance(given, bool)
@@ -212,6 +219,14 @@ class Policy:
                 "party answers them in one cohort only."
             )
 
+    @property
+    def speaks_of_labels(self) -> bool:
+        """Whether it tells its agreement with labels: its owner said so, or a client can have each vote anyway."""
+        if self.tells_agreement is not None or self.mechanisms is None:
+            return self.tells_agreement is not False
+        kinds = [mechanisms[name] for name in self.mechanisms if name in mechanisms]
+        return any(issubclass(kind, Mechanism) and satisfies(kind.offers, "votes") for kind in kinds)
+
     def to_dict(self) -> dict[str, object]:
         """Plain data that ``json`` takes; what is not limited is None."""
         plain = {one.name: getattr(self, one.name) for one in fields(self)}
@@ -233,6 +248,12 @@ def _names(what: str, given: object) -> frozenset[str]:
     if not all(isinstance(name, str) for name in names):
         raise InvalidOption(f"{what} is a set of names; {sorted(map(repr, names))[0]:.60} is among them.")
     return names
+
+
+def _check_keys(whose: str, keys: frozenset[str] | None) -> None:
+    for key in keys or ():
+        if len(key) != 64 or not set(key) <= set("0123456789abcdef"):
+            raise InvalidOption(f"{key!r:.80} is no {whose}'s key: 64 hexadecimal digits, in small letters.")
 
 
 def _listed(names: frozenset[str]) -> str:

@@ -1,9 +1,11 @@
 """After a round: the parties are told the labels that were released, and each says how often it had given them, signed.
 
 A party compares with the labels of the answer that it gave, as it left its model, its behaviour and its answer noise;
-they stay here for a while, and are spoken of once. What it says is one number. Nobody can check it: that would take the
-answers. And a client that makes labels up learns from the number how often the party gave these: over few queries that
-would be single answers, so a party says nothing about fewer than :data:`FEWEST_QUERIES`.
+they stay here for a while, and are spoken of once. What it says is one number. Nobody can check it: that would take
+the answers. And a client that makes labels up learns from the number how often the party gave these; with many copies
+of one query, and labels to match, that is the party's vote. So a party that clients may ask only under mechanisms
+that hide votes says nothing, unless the owner has it do so (``Policy.tells_agreement``); and none does about fewer
+queries than :data:`FEWEST_QUERIES`.
 """
 
 from __future__ import annotations
@@ -105,7 +107,7 @@ class OwnLabels:
         with self._lock:
             held = self._held.get(round_id)
         if held is None or held.expires <= time.monotonic():
-            raise Refused(f"of round {round_id[:8]} no labels are held here: never, no more, or told before.")
+            raise Refused(f"of round {round_id[:8]} no labels are held here: its owner does not tell, or told before.")
         labels, signature = message.get(LABELS), message.get(BY_CLIENT)
         if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu" or labels.shape != held.labels.shape:
             raise Refused("the released labels are not one whole number a query.")

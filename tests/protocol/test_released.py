@@ -10,6 +10,8 @@ from fi_workbench.core.identity import Identity
 from fi_workbench.core.messages import Reply
 from fi_workbench.parties.behaviours import Dishonest, behaviours
 from fi_workbench.protocol import released
+from fi_workbench.protocol.engine import run_round
+from fi_workbench.protocol.policy import Policy
 from fi_workbench.protocol.ports import ABSENT_KIND, ABSENT_REASON, RELEASED, ROUND_ID, Sent
 from fi_workbench.protocol.released import AGREED, BY_CLIENT, BY_PARTY, LABELS, gathered, telling
 from tests.harness import Table, linear_party, queries
@@ -85,6 +87,39 @@ def test_another_client_or_impossible_labels_are_refused(table):
         (telling(table.client.identity, header, labels - 1), "a class that there is not"),
     ):
         assert reason in said(table, message)[ABSENT_REASON]
+
+
+def vote_read_off(mechanism_names, tells):
+    """Whether a client that asks one query twelve times, and makes up labels to match, knows Ada's vote; or None."""
+    asked = np.repeat(ASKED[:1], 12, axis=0)
+    policy = Policy(mechanisms=mechanism_names, tells_agreement=tells)
+    table = Table([linear_party(name) for name in NAMES], policies={"Ada": policy})
+    try:
+        question = table.protect(asked, table.settings("secure_sum"))
+        outcome = run_round(table.link, question.header, question.messages, table.settings("secure_sum"))
+        assert outcome.release.present == NAMES
+        made_up = np.array([0] * 1 + [1] * 4 + [2] * 7, np.int32)
+        reply = said(table, telling(table.client.identity, question.header, made_up))
+        vote = int(table.sides["Ada"].party.predict(asked[:1]).argmax())
+        return None if ABSENT_KIND in reply else {1: 0, 4: 1, 7: 2}[reply[AGREED]] == vote
+    finally:
+        table.close()
+
+
+@pytest.mark.parametrize(
+    ("mechanism_names", "tells", "read"),
+    [
+        ({"secure_sum"}, None, None),
+        ({"secure_sum", "laplace"}, None, None),
+        ({"secure_sum"}, True, True),
+        ({"secure_sum", "plain"}, None, True),
+        (None, None, True),
+        (None, False, None),
+    ],
+)
+def test_a_vote_that_is_hidden_cannot_be_read_off_made_up_labels(mechanism_names, tells, read):
+    """It could, where the owner shows votes anyway or has it tell."""
+    assert vote_read_off(mechanism_names, tells) is read
 
 
 def test_few_queries_would_tell_single_answers(table):
