@@ -370,3 +370,14 @@ def test_coverage_over_the_window(desk):
     desk.driver.run(1)
     assert eventually(lambda: desk.state.status == "paused" and desk.state.frame.round == 7)
     assert desk.state.frame.coverage == 1.0  # only rounds under the threshold in force count
+
+
+def test_what_a_mechanism_hides_is_not_drawn_on_from_older_rounds(desk):
+    desk.driver.run(3)
+    assert eventually(lambda: desk.state.status == "paused")
+    desk.state.choose(mechanism="secure_sum")
+    desk.driver.run(2)
+    assert eventually(lambda: desk.state.frame.round == 5 and desk.state.status == "paused")
+    consensus, best, oracle = desk.state.frame.lines
+    assert not np.isnan(consensus).any()
+    assert np.isnan(best).tolist() == np.isnan(oracle).tolist() == [False] * 3 + [True] * 2

@@ -102,8 +102,10 @@ class Following:
             self._sure.clear()  # under another threshold, other queries were answered
         self._sure.append(_sureness(record))
         recent = self._tally.recent
-        best = recent.best_party
-        self._lines.append((recent.consensus_accuracy, best and best[1], recent.oracle_accuracy))
+        best, oracle = recent.best_party, recent.oracle_accuracy
+        if record.answers is None and record.scores is not None:
+            best = oracle = None  # hidden; older rounds of the window say nothing of this one
+        self._lines.append((recent.consensus_accuracy, best and best[1], oracle))
 
     def frame(self, waiting: dict[str, str] | None = None) -> Frame:
         """The picture of now; ``waiting`` says of whom an answer is still awaited, and how."""
