@@ -92,6 +92,8 @@ class Occasion:
     rule : str
     components : mapping of str to Component
     n_parties, n_queries, n_classes : int
+    uses_facts : bool
+        Whether the rule's part tells of the party's private facts too (counts, sizes), not of its answer alone.
     """
 
     kind: Kind
@@ -100,6 +102,7 @@ class Occasion:
     n_parties: int
     n_queries: int
     n_classes: int
+    uses_facts: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -63,12 +63,13 @@ class Stack:
     def events(self, occasion: Occasion) -> Mapping[Event, int]:
         """What a round costs each of its parties in privacy: what comes after noise costs nothing more.
 
-        Each member's account holds on its own; the first that states one is taken. Noise from a public seed can be
-        taken off again: a reproducible round has no guarantee.
+        Each member's account holds on its own; the first that states one is taken. Noise on the answer says nothing of
+        what a rule makes of private facts, which leave the party as they are: there the carrier's account is the one.
+        Noise from a public seed can be taken off again: a reproducible round has no guarantee.
         """
         if self.reproducible:
             return {UNPROTECTED: max(occasion.n_queries, 1)}
-        if occasion.kind == "answer":
+        if occasion.kind == "answer" and not occasion.uses_facts:
             for member in self.noise:
                 if (stated := member.events(occasion)) is not None:
                     return stated

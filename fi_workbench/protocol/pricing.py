@@ -18,7 +18,8 @@ from fi_workbench.protocol.party_context import declared
 def occasion_of(header: RoundHeader, rule: Rule, n_classes: int) -> Occasion:
     """What a question is, as far as its price in privacy goes; client and party come to the same."""
     components = declared(header, rule, n_classes)
-    return Occasion(header.kind, header.rule, components, len(header.cohort), header.n_queries, n_classes)
+    n_parties, uses_facts = len(header.cohort), bool(rule.facts)
+    return Occasion(header.kind, header.rule, components, n_parties, header.n_queries, n_classes, uses_facts)
 
 
 def check_guarantee(

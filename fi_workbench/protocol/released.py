@@ -75,6 +75,7 @@ class OwnLabels:
         it keeps. Under noise that the mechanism adds to a sum, it would tell more than was booked.
         """
         noisy = not stack.reproducible and any(one.events(occasion) is not None for one in stack.noise)
+        noisy = noisy and not occasion.uses_facts  # then the noise on the answer is not what was booked
         if header.kind != "answer" or not (noisy or UNPROTECTED in stack.events(occasion)):
             return context
 

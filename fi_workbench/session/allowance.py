@@ -59,5 +59,5 @@ def _usual(stack: Stack, policy: Policy, n_classes: int) -> Occasion | None:
         if policy.rules is None or name in policy.rules:
             components = components_of(rules[name], n_classes, "keep" if carrier.hides_absence else "renormalise", {})
             n_parties = max(USUAL_PARTIES, policy.min_cohort, carrier.min_parties)
-            return Occasion("answer", name, components, n_parties, 1, n_classes)
+            return Occasion("answer", name, components, n_parties, 1, n_classes, bool(rules[name].facts))
     return None

@@ -18,7 +18,7 @@ from fi_workbench.privacy.event import UNPROTECTED, Event
 from fi_workbench.privacy.mechanism import Occasion
 from fi_workbench.privacy.secure_sum.layout import Layout
 from fi_workbench.privacy.secure_sum.mechanism import SecureSum
-from fi_workbench.privacy.secure_sum.party import INCLUDED
+from fi_workbench.privacy.secure_sum.party import INCLUDED, PartyState
 from fi_workbench.protocol.settings import check_fit
 from tests.harness import Table, linear_party, queries
 from tests.privacy.ring import N_CLASSES, declared, layout_of, party_context
@@ -161,17 +161,20 @@ def test_a_party_opens_nothing_where_shares_of_noise_are_missing():
     """The party refuses by itself, whatever the coordinator makes of it; sparse graphs would open such sums."""
     names = tuple(f"party {k}" for k in range(20))
     asked = {"components": declared("soft_vote"), "n_queries": 2, "n_classes": N_CLASSES, "round_digest": "ab" * 32}
-    context = SimpleNamespace(name=names[0], kind="answer", peers=dict.fromkeys(names), **asked)
-    state = SimpleNamespace(announced=dict.fromkeys(names), held={})
+    context = SimpleNamespace(name=names[0], kind="answer", peers=dict.fromkeys(names), sign=bytes, **asked)
+    state = PartyState({}, None, announced=dict.fromkeys(names))
 
     def opened(made, n_included):
         planned = made.plan(context, names)
-        return made.party_step("unmask", state, {INCLUDED: planned.packed(names[:n_included])}, context)
+        near = (names[0], *planned.neighbours(names[0]))  # all that hold its shares are there
+        those = sorted(names, key=lambda name: name not in near)[:n_included]
+        told, _ = made.party_step("agree", state, {INCLUDED: planned.packed(those)}, context)
+        return int(planned.unpacked(told.included).sum())
 
     noisy = DistributedGaussian(tolerated_dropouts=1 / 3)
     with pytest.raises(Refused, match="fewer than 14"):
         opened(noisy, 13)
-    assert opened(noisy, 14) == opened(SecureSum(), 13) == (None, {"owners": [], "shares": b""})
+    assert (opened(noisy, 14), opened(SecureSum(), 13)) == (14, 13)
     enrol = SimpleNamespace(**{**vars(context), "kind": "enrol"})
     assert noisy.plan(enrol, names).min_parties == 3, "counts have noise of each party's own"
 

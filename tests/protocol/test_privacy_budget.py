@@ -432,6 +432,19 @@ def test_noise_from_a_public_seed_is_no_guarantee(tables):
     assert "reproducible noise of gaussian protects nobody" in refusal(table, stack)
 
 
+@pytest.mark.parametrize("rule", ["size_weighted", "two_way_prior_corrected", "prior_corrected"])
+def test_noise_on_the_answer_is_no_guarantee_for_private_facts(rule, tables):
+    """What the rule makes of counts and sizes leaves as it is, however noisy the answer beside it."""
+    table = tables(Policy(epsilon=8.0))
+    table.sides["Ada"].party = linear_party("Ada", class_counts=[5, 33, 9], data_size=47)
+    reason = refusal(table, "laplace", rule)
+    assert f"gives rule {rule!r} no guarantee" in reason
+    assert "laplace" not in reason.rpartition("one with it: ")[2]
+    assert refusal(table, "laplace") is None
+    key = table.client.identity.public.verify_key.hex()
+    assert table.sides["Ada"].journal.account(key).n_unprotected == 0
+
+
 def test_a_rule_that_asks_again_and_again_is_not_answered_at_the_price_of_once(tables):
     """The client's side refuses it; another client's might not."""
     table = tables(Policy(epsilon=8.0))

@@ -11,6 +11,7 @@ import pytest
 
 import fi_workbench as fi
 from fi_workbench.core.keyfile import Keys
+from fi_workbench.privacy.secure_sum import SecureSum
 from fi_workbench.session.hosting import _options
 from tests.harness import linear_party, queries, shows
 from tests.transcript import recording
@@ -51,10 +52,10 @@ def fallen(federation, name, process, phase):
 def check(record, name, phase):
     """It is absent after `phase`; what was summed is what those in it answer in the clear."""
     [absence] = record.absent
-    phases = ("keys", "shares", "masked", "unmask")
+    phases = SecureSum.phases
     assert (absence.party, absence.phase) == (name, phases[phases.index(phase) + 1])
     assert absence.kind in ("unreachable", "late")
-    summed = (*NAMES, name) if phase == "masked" else NAMES
+    summed = (*NAMES, name) if phase in ("masked", "agree") else NAMES
     assert record.present == summed
     assert record.answers is None
     with fi.Federation([linear_party(name) for name in summed], history=None) as plain:
@@ -118,12 +119,12 @@ def test_no_role_receives_an_answer(place, request, transcript):
     federation = request.getfixturevalue("hosted") if place == "hosted" else request.getfixturevalue("on_superlink")[0]
     federation.wait_for(len(NAMES), 30)
     assert roles_that_got_an_answer(transcript, federation) == set()
-    assert {entry.phase for entry in transcript.of_coordinator()} == {"keys", "shares", "masked", "unmask"}
+    assert {entry.phase for entry in transcript.of_coordinator()} == set(SecureSum.phases)
     plain = federation.with_(mechanism="plain")
     assert roles_that_got_an_answer(transcript, plain) == {"coordinator"}, "the same search sees them there"
 
 
-@pytest.mark.parametrize("phase", ["keys", "shares", "masked"])
+@pytest.mark.parametrize("phase", SecureSum.phases[:-1])
 def test_killed_between_the_phases_on_a_hosted_link(hosted, tmp_path, phase):
     name, at = f"Eve {phase}", _options(hosted.invite()[0])
     how = ("--link", at["link"], "--token", at["token"], "--fingerprint", at["fingerprint"])

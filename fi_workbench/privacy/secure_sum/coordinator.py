@@ -12,10 +12,11 @@ from fi_workbench.core.errors import InvalidReply
 from fi_workbench.core.identity import BadSignature
 from fi_workbench.core.messages import Body, Release, Reply
 from fi_workbench.privacy.mechanism import CoordinatorContext
-from fi_workbench.privacy.secure_sum.keys import Announced, commitment, private_key, public_part
+from fi_workbench.privacy.secure_sum.keys import Announced, commitment, is_agreed, private_key, public_part
 from fi_workbench.privacy.secure_sum.layout import Ring, check_vector
 from fi_workbench.privacy.secure_sum.masking import add_pairwise, own_mask
 from fi_workbench.privacy.secure_sum.party import (
+    AGREED,
     ANNOUNCED,
     INCLUDED,
     MASKED,
@@ -115,15 +116,31 @@ def after_masked(
     present = tuple(_read(replies, context, read))
     if len(present) < plan.min_parties:
         return _nothing(present, context, f"{_are(present)} in the sum; {plan.min_parties} are needed.")
-    left = frozenset(present)
-    for owner in state.announced:
-        n_holders = len(left.intersection((owner, *state.told[owner])))
-        if n_holders < plan.threshold:
-            return _nothing(present, context, _too_few(owner, n_holders, plan))
+    if lost := _lost(present, state, plan):
+        return _nothing(present, context, lost)
     included = plan.packed(present)
     if not plan.graph.in_one_piece(plan.unpacked(included)):
         return _nothing(present, context, "those who are left share no masks across; their sum would fall apart.")
     return replace(state, present=present, total=total), {party: {INCLUDED: included} for party in present}
+
+
+def after_agree(state: CoordinatorState, replies: Mapping[str, Reply], context: CoordinatorContext, plan: Plan) -> Step:
+    """To each party that signed who is in the sum, the signatures of its neighbours."""
+    included = plan.packed(state.present)
+
+    def read(reply: Reply) -> bytes:
+        signature = reply.field(AGREED, bytes)
+        if not is_agreed(context.round_id, context.round_digest, context.identities[reply.party], included, signature):
+            raise InvalidReply(reply.party, f"{reply.party} did not sign who is in the sum.")
+        return signature
+
+    signed = _read(replies, context, read)
+    if lost := _lost(signed, state, plan):
+        return _nothing(state.present, context, lost)
+    told = {party: [other for other in plan.neighbours(party) if other in signed] for party in signed}
+    return state, {
+        party: {PARTIES: others, AGREED: b"".join(signed[other] for other in others)} for party, others in told.items()
+    }
 
 
 def after_unmask(
@@ -206,6 +223,16 @@ def _with_enough_neighbours(
         for party in alone:
             reason = f"{len(told.pop(party)) + 1} that hold its shares are left; {plan.threshold} are needed."
             context.absent(party, "excluded", reason)
+
+
+def _lost(left: Iterable[str], state: CoordinatorState, plan: Plan) -> str:
+    """Why those who are left cannot open each secret, as a clause; empty where they can."""
+    still = frozenset(left)
+    for owner in state.announced:
+        n_holders = len(still.intersection((owner, *state.told[owner])))
+        if n_holders < plan.threshold:
+            return _too_few(owner, n_holders, plan)
+    return ""
 
 
 def _too_few(owner: str, n_shares: int, plan: Plan) -> str:

@@ -119,6 +119,16 @@ class Announced:
             raise BadSignature(f"{party.name} announced a key with which every secret is zero.")
 
 
+def listed_part(round_digest: str, included: bytes) -> bytes:
+    """What a party signs of the list of those in the sum, as it was told it."""
+    return canonical([_HOUSE, round_digest, "in the sum", included])
+
+
+def is_agreed(round_id: str, round_digest: str, party: PublicIdentity, included: bytes, signature: bytes) -> bool:
+    """Whether ``party`` signed that it was told this very list of those in the sum."""
+    return _is_signed(party.verify_key, signature, statement(round_id, party.name, listed_part(round_digest, included)))
+
+
 def private_key(data: bytes) -> X25519PrivateKey:
     """A private key from the 32 bytes that were shared."""
     return X25519PrivateKey.from_private_bytes(data)

@@ -6,7 +6,10 @@ T. Lepoint, M. Raykova, Secure single-server aggregation with (poly)logarithmic 
 
 With h holders of each party's secrets and a threshold of t = h - floor(tolerated_dropouts h) shares, a sum is opened
 while t of the holders of each secret are left, and a coordinator that tells neighbours different stories opens no
-party's mask both ways as long as at most 2 t - h - 1 of that party's holders collude with it (:mod:`.graph`).
+party's mask both ways as long as at most 2 t - h - 1 of that party's holders collude with it (:mod:`.graph`). Nor does
+it come to a sum of fewer than each holder was told of: t of the holders have signed one list before any opens a share.
+In a graph that is not complete, with more than a third tolerated, lists may differ from one end of the circle to the
+other: it may then come to sums over stretches of it, each of more parties than one has neighbours.
 """
 
 from __future__ import annotations
@@ -36,8 +39,9 @@ _KEEP_TO_IT = (
     "its neighbours) collude with the coordinator: t = h - floor(tolerated_dropouts h)."
 )
 _STORIES = (
-    "A coordinator that tells neighbours different stories opens no party's mask both ways as long as at most "
-    "2 t - h - 1 of that party's holders collude with it."
+    "A coordinator that tells neighbours different stories opens no party's mask both ways, and no other sum than that "
+    "of one list which t holders signed, as long as at most 2 t - h - 1 of that party's holders collude with it (with "
+    "more than a third tolerated and more than 13 parties, sums over more than h parties that stand in a row)."
 )
 EXACT_SUM = (
     "The sum is exact: who knows all answers but one knows that one, and two sums that differ in one party tell its "
@@ -49,7 +53,7 @@ _ASSUMPTIONS = (_KEEP_TO_IT, _STORIES, EXACT_SUM, _NOT)
 
 @dataclass(frozen=True)
 class SecureSum(Mechanism):
-    """Four phases: keys, shares of them, masked answers, and the shares that take the masks off the sum.
+    """Five phases: keys, shares of them, masked answers, who is in the sum, and the shares that take the masks off it.
 
     A subclass that blurs the sum says by how much in :meth:`noise_stddev` and does it in :meth:`blur`; one that lets
     something else travel than the rule's summand says what in :meth:`carried`, :meth:`prepared` and :meth:`released`.
@@ -65,7 +69,7 @@ class SecureSum(Mechanism):
         r"\pmod{2^{64}}"
     )
     source: ClassVar[str] = "Bonawitz et al., CCS 2017; Bell et al., CCS 2020"
-    phases: ClassVar[tuple[str, ...]] = ("keys", "shares", "masked", "unmask")
+    phases: ClassVar[tuple[str, ...]] = ("keys", "shares", "masked", "agree", "unmask")
     offers: ClassVar[Need] = "sum"
     requires: ClassVar[frozenset[str]] = frozenset({"phases"})
     hides_absence: ClassVar[bool] = True
@@ -156,6 +160,8 @@ class SecureSum(Mechanism):
             return party.share(state, message, context, plan)
         if phase == "masked":
             return party.mask(state, message, context, plan, lambda: self._vector(state.question, plan.layout, context))
+        if phase == "agree":
+            return party.agree(state, message, context, plan)
         return None, party.unmask(state, message, context, plan)
 
     def coordinator_step(
@@ -169,6 +175,8 @@ class SecureSum(Mechanism):
             return coordinator.after_shares(state, replies, context, plan)
         if phase == "masked":
             return coordinator.after_masked(state, replies, context, plan)
+        if phase == "agree":
+            return coordinator.after_agree(state, replies, context, plan)
         _, total = coordinator.after_unmask(state, replies, context, plan)
         if isinstance(total, Release):
             return None, total

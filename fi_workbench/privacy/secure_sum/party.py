@@ -16,9 +16,12 @@ from fi_workbench.core.messages import Body
 from fi_workbench.privacy.mechanism import PartyContext
 from fi_workbench.privacy.secure_sum.keys import (
     ANNOUNCED_BYTES,
+    SIGNATURE_BYTES,
     Announced,
     RoundKeys,
     derived,
+    is_agreed,
+    listed_part,
     shared_secret,
 )
 from fi_workbench.privacy.secure_sum.layout import Ring
@@ -29,7 +32,7 @@ from fi_workbench.privacy.secure_sum.shamir import SHARE_BYTES, split
 _log = logging.getLogger(__name__)
 
 ANNOUNCED, PARTIES, SEALED, MASKED = "announced", "parties", "sealed", "masked"
-INCLUDED, OWNERS, SHARES = "included", "owners", "shares"
+INCLUDED, AGREED, OWNERS, SHARES = "included", "agreed", "owners", "shares"
 """Fields of the messages."""
 
 _TAG_BYTES = 16
@@ -63,6 +66,8 @@ class PartyState:
         Of the neighbours that sent shares; before that, of those that announced keys.
     held : mapping of str to Pair
         Shares that this party holds, its own among them.
+    included : bytes
+        Who is in the sum, as this party was told and has signed.
     """
 
     question: Body
@@ -70,6 +75,7 @@ class PartyState:
     sealing: Mapping[str, bytes] = field(default_factory=dict)
     announced: Mapping[str, Announced] = field(default_factory=dict)
     held: Mapping[str, Pair] = field(default_factory=dict)
+    included: bytes = b""
 
 
 def announce(message: Body, context: PartyContext) -> tuple[PartyState, Body]:
@@ -140,13 +146,13 @@ def mask(
     return PartyState({}, None, announced=left, held=held), {MASKED: total}
 
 
-def unmask(state: PartyState, message: Body, context: PartyContext, plan: Plan) -> Body:
-    """Phase ``unmask``: for each neighbour one share, of its seed if it is in the sum and of its mask key if it is not.
+def agree(state: PartyState, message: Body, context: PartyContext, plan: Plan) -> tuple[PartyState, Body]:
+    """Phase ``agree``: the list of those in the sum, signed by each party that was told it.
 
     Raises
     ------
     Refused
-        The list of those in the sum is malformed, too short, without this party, or falls apart.
+        The list is malformed, too short, without this party or too many of its neighbours, or falls apart.
     """
     data = message.get(INCLUDED)
     if not isinstance(data, bytes):
@@ -163,9 +169,31 @@ def unmask(state: PartyState, message: Body, context: PartyContext, plan: Plan) 
     unheard = included.intersection(plan.neighbours(context.name)) - state.announced.keys()
     if unheard:
         raise Refused(f"{min(unheard)} is said to be in the sum, and sent no shares.")
+    n_holders = len(included.intersection((context.name, *plan.neighbours(context.name))))
+    if n_holders < plan.threshold:  # an honest coordinator would have ended the round: lists leave out few nearby
+        raise Refused(f"{n_holders} that hold its shares are in the sum; {plan.threshold} are needed to open it.")
     if not plan.graph.in_one_piece(bits):
         raise Refused("those who are in the sum share no masks across: it would fall apart into smaller sums.")
+    return replace(state, included=data), {AGREED: context.sign(listed_part(context.round_digest, data))}
+
+
+def unmask(state: PartyState, message: Body, context: PartyContext, plan: Plan) -> Body:
+    """Phase ``unmask``: for each neighbour one share, of its seed if it is in the sum and of its mask key if it is not.
+
+    Only where as many of its holders as open a secret have signed the list that this party has: told one list each, the
+    holders would leave out, all together, far more parties than any of them would alone, down to a sum of one.
+
+    Raises
+    ------
+    Refused
+        Too few neighbours have signed this party's list of those in the sum, or one has signed another.
+    """
+    parties, signatures = _listed(message, AGREED, SIGNATURE_BYTES, plan.neighbours(context.name), plan)
+    for party, signature in zip(parties, signatures, strict=True):
+        if not is_agreed(context.round_id, context.round_digest, context.peers[party], state.included, signature):
+            raise Refused(f"{party} has not signed the list of those in the sum that this party was told.")
     # one of the two, by this one list: never both
+    included = {name for name, is_in in zip(plan.names, plan.unpacked(state.included), strict=True) if is_in}
     shares = {owner: pair.seed if owner in included else pair.masking for owner, pair in state.held.items()}
     return {OWNERS: list(shares), SHARES: b"".join(shares.values())}
 

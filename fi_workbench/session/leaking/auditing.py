@@ -110,4 +110,5 @@ def _called(member: Mechanism | AnswerNoise) -> str:
 def _one_query(federation: Federation, n_parties: int) -> Occasion:
     for_round = federation.settings.for_round()
     declared = components_of(for_round.rule, len(_CLASSES), for_round.on_absence, for_round.rule_options)
-    return Occasion("answer", for_round.rule.name, declared, n_parties, 1, len(_CLASSES))
+    name, uses_facts = for_round.rule.name, bool(for_round.rule.facts)
+    return Occasion("answer", name, declared, n_parties, 1, len(_CLASSES), uses_facts)

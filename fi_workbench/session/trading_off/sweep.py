@@ -242,7 +242,8 @@ def _answering(changed: Federation, n_parties: int, n_queries: int) -> Mapping[E
     """What so many answers cost each party."""
     for_round, n_classes = changed.settings.for_round(), len(changed.classes)
     declared = components_of(for_round.rule, n_classes, for_round.on_absence, for_round.rule_options)
-    return _events(changed, Occasion("answer", for_round.rule.name, declared, n_parties, n_queries, n_classes))
+    name, uses_facts = for_round.rule.name, bool(for_round.rule.facts)
+    return _events(changed, Occasion("answer", name, declared, n_parties, n_queries, n_classes, uses_facts))
 
 
 def _events(changed: Federation, occasion: Occasion) -> Mapping[Event, int]:

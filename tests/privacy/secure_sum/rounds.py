@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 import fi_workbench as fi
 from fi_workbench.aggregation import rules
-from fi_workbench.core.identity import Identity
+from fi_workbench.core.identity import Identity, statement
 from fi_workbench.core.keystream import Keystream
 from fi_workbench.core.messages import Question, Reply
 from fi_workbench.core.options import check_options
@@ -17,7 +17,7 @@ from fi_workbench.privacy.secure_sum import SecureSum, keys, shamir
 from fi_workbench.protocol.client_side import ClientSide
 from fi_workbench.protocol.engine import run_round
 from fi_workbench.protocol.party_side import PartySide
-from fi_workbench.protocol.ports import Sent
+from fi_workbench.protocol.ports import ROUND_ID, Sent
 from fi_workbench.protocol.settings import RoundSettings
 
 PHASES = SecureSum.phases
@@ -121,6 +121,37 @@ def falls_out(when):
         return None if first is not None and PHASES.index(phase) >= PHASES.index(first) else reply
 
     return after
+
+
+def led_on(cohort, lists, *, asked=None, in_league=()):
+    """A round up to the masked vectors, after which each party is told a list of its own of who is in the sum.
+
+    Each is shown the signatures of those that were told the same, and of those in league with the coordinator.
+    """
+    asked, names, masked = asked or cohort.ask(N_QUERIES, cohort.settings()), tuple(cohort.sides), {}
+
+    def kept(phase, party, reply):
+        return masked.update({party: reply}) if phase == "masked" else reply
+
+    _, link = cohort.run(asked=asked, after=kept)
+    link.replies += [("masked", *one) for one in masked.items()]
+    told = {party: bitmap(names, included) for party, included in lists.items()}
+
+    def sign(party, included):
+        part = keys.listed_part(asked.header.digest, included)
+        return cohort.identities[party].sign(statement(asked.header.round_id, party, part))
+
+    def say(phase, party, **body):
+        reply = cohort.sides[party].handle(phase, {ROUND_ID: asked.header.round_id, **body})
+        link.replies.append((phase, party, reply))
+        return reply
+
+    signed = {party: say("agree", party, included=included).get("agreed") for party, included in told.items()}
+    for party, included in told.items():
+        same = {one: signed[one] for one in told if told[one] == included and signed[one] and one != party}
+        same |= {one: sign(one, included) for one in in_league}
+        say("unmask", party, parties=list(same), agreed=b"".join(same.values()))
+    return link
 
 
 def changed(phase, party, change):

@@ -13,7 +13,7 @@ from fi_workbench.privacy.mechanism import Occasion
 from fi_workbench.privacy.secure_sum import SecureSum
 from fi_workbench.protocol.ports import CAPABILITIES
 from tests.harness import linear_party, queries
-from tests.privacy.secure_sum.rounds import NAMES, Cohort, falls_out, simplex
+from tests.privacy.secure_sum.rounds import NAMES, PHASES, Cohort, falls_out, simplex
 
 SUM_RULES = [name for name, rule in rules.items() if satisfies("sum", rule.needs)]
 FLAT_RULES = [name for name in SUM_RULES if not rules[name].asks_again]
@@ -120,12 +120,12 @@ def test_a_runtime_without_phases_is_refused():
 # ---- dropouts
 
 
-@pytest.mark.parametrize("phase", ["keys", "shares", "masked", "unmask"])
+@pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("who", [("Ada",), ("Cy",), ("Bo", "Ed")])
 def test_the_sum_is_of_those_whose_part_came(phase, who, cohort):
     options = {"tolerated_dropouts": 0.4}  # two of five
     outcome, _ = cohort.run(settings=cohort.settings(options=options), after=falls_out(dict.fromkeys(who, phase)))
-    present = NAMES if phase == "unmask" else tuple(name for name in NAMES if name not in who)
+    present = NAMES if phase in ("agree", "unmask") else tuple(name for name in NAMES if name not in who)
     assert outcome.release.present == present
     assert [(absence.party, absence.phase) for absence in outcome.log.absent] == [(name, phase) for name in who]
     expected = np.mean([answer for name, answer in zip(NAMES, answers(), strict=True) if name in present], axis=0)
@@ -143,7 +143,7 @@ def test_parties_fall_out_in_every_phase_of_one_round():
     np.testing.assert_allclose(outcome.scores, np.mean(left, axis=0), atol=1e-6)
 
 
-@pytest.mark.parametrize("phase", ["keys", "shares", "masked", "unmask"])
+@pytest.mark.parametrize("phase", PHASES)
 def test_too_many_dropouts_give_no_output_and_say_how_many_were_needed(phase, cohort):
     gone = dict.fromkeys(("Ada", "Bo", "Cy"), phase)
     outcome, link = cohort.run(after=falls_out(gone))
@@ -167,9 +167,10 @@ def test_the_client_is_told_why_there_is_no_answer(federation):
         made.ask(queries(4))
 
 
-def test_three_of_three_survive_a_loss_after_their_parts_came():
+@pytest.mark.parametrize("phase", ["agree", "unmask"])
+def test_three_of_three_survive_a_loss_after_their_parts_came(phase):
     cohort = Cohort(answers(3))
-    outcome, _ = cohort.run(after=falls_out({"Bo": "unmask"}))
+    outcome, _ = cohort.run(after=falls_out({"Bo": phase}))
     assert outcome.release.present == NAMES[:3]
     np.testing.assert_allclose(outcome.scores, np.mean(answers(3), axis=0), atol=1e-6)
 
@@ -202,7 +203,7 @@ def test_the_enrolment_sum_goes_through_it():
     left = [given["class_counts"] for name, given in counts().items() if name != "Bo"]
     np.testing.assert_array_equal(outcome.release.sums["class_totals"], np.sum(left, axis=0))
     assert outcome.release.present == ("Ada", "Cy", "Di", "Ed")
-    assert {phase for phase, *_ in link.replies} == {"keys", "shares", "masked", "unmask"}
+    assert {phase for phase, *_ in link.replies} == set(PHASES)
 
 
 @pytest.mark.parametrize("epsilon", [0.1, 1.0, 10.0])

@@ -68,6 +68,7 @@ def test_equal_sums_under_masks_shifted_by_the_difference_give_equal_bytes(monke
         {"Bo": "keys"},
         {"Bo": "shares"},
         {"Bo": "masked"},
+        {"Bo": "agree"},
         {"Bo": "unmask"},
         {"Ada": "keys", "Ed": "masked"},
         {"Ada": "shares", "Cy": "unmask"},
@@ -138,7 +139,7 @@ def test_no_mask_is_used_twice(monkeypatch):
 # ---- what nobody was granted, and that its leak would be seen
 
 
-@pytest.mark.parametrize("gone", [{}, {"Bo": "shares"}, {"Bo": "masked"}, {"Bo": "unmask"}])
+@pytest.mark.parametrize("gone", [{}, {"Bo": "shares"}, {"Bo": "masked"}, {"Bo": "agree"}, {"Bo": "unmask"}])
 def test_a_curious_coordinator_finds_nothing(gone, monkeypatch):
     watched = Watched(monkeypatch)
     assert findings(watched, gone) == set()
@@ -187,7 +188,7 @@ def test_no_role_receives_what_the_statement_does_not_grant():
     simplices = {name: one / one.sum(axis=1, keepdims=True) for name, one in powers.items()}
     counts = {one.name: np.asarray(one.facts.class_counts, float) for one in parties}
     to_coordinator = [entry.body for entry in transcript.of_coordinator()]
-    assert len(to_coordinator) == 2 * 4 * 5
+    assert len(to_coordinator) == 2 * 5 * 5, "enrolment and answer, five phases, five parties"
     hidden = [
         *given.values(),
         *simplices.values(),

@@ -121,7 +121,8 @@ def _price(federation: Federation, kind: Kind) -> Mapping[Event, int]:
         else enrolment_components_of(rule, n_classes, options)
     )
     n_queries = 1 if kind == "answer" else 0
-    asked = Occasion(kind, rule.name, declared, len(federation.parties), n_queries, n_classes)
+    n_parties, uses_facts = len(federation.parties), bool(rule.facts)
+    asked = Occasion(kind, rule.name, declared, n_parties, n_queries, n_classes, uses_facts)
     return federation.settings.mechanism.events(asked)
 
 
