@@ -6,6 +6,7 @@ from fi_workbench.aggregation import (
     competence,
     consensus,
     learned,
+    logits,
     matching,
     pooling,
     priors,
@@ -18,5 +19,5 @@ from fi_workbench.aggregation.rule import Enrolment, LocalView, Rule, aggregatio
 
 __all__ = [
     "Enrolment", "LocalView", "Rule", "aggregate", "aggregation_rule", "augmentation", "competence", "consensus",
-    "each_rule", "learned", "matching", "pooling", "priors", "robust", "rules", "sum_rule", "truth", "voting",
+    "each_rule", "learned", "logits", "matching", "pooling", "priors", "robust", "rules", "sum_rule", "truth", "voting",
 ]  # fmt: skip

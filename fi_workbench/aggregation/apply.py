@@ -27,7 +27,7 @@ def components_of(
     """Declarations of the arrays of a rule's local part; empty for a rule that has none."""
     if rule.components is None:
         return {}
-    return rule.components(n_classes, on_absence, **_taken(rule.components, checked_options(rule, options)))
+    return rule.components(n_classes, on_absence, **taken(rule.components, checked_options(rule, options)))
 
 
 def enrolment_components_of(rule: Rule, n_classes: int, options: Mapping[str, Any]) -> Mapping[str, Component]:
@@ -35,7 +35,7 @@ def enrolment_components_of(rule: Rule, n_classes: int, options: Mapping[str, An
     if rule.enrolment is None:
         return {}
     declare = rule.enrolment.components
-    return declare(n_classes, **_taken(declare, checked_options(rule, options)))
+    return declare(n_classes, **taken(declare, checked_options(rule, options)))
 
 
 def local_part(rule: Rule, view: LocalView, options: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
@@ -69,7 +69,7 @@ def local_part(rule: Rule, view: LocalView, options: Mapping[str, Any]) -> dict[
     options = checked_options(rule, options)
     n_queries, n_classes = view.values.shape
     declared = components_of(rule, n_classes, view.on_absence, options)
-    summand = rule.local(view, **_taken(rule.local, options))
+    summand = rule.local(view, **taken(rule.local, options))
     return _within(rule.name, summand, declared, n_queries, n_classes)
 
 
@@ -88,7 +88,7 @@ def enrolment_part(
     if rule.enrolment is None:
         return {}
     options = checked_options(rule, options or {})
-    summand = rule.enrolment.local(facts, **_taken(rule.enrolment.local, options))
+    summand = rule.enrolment.local(facts, **taken(rule.enrolment.local, options))
     if n_classes is None:
         n_classes = max((len(array) for array in map(np.asarray, summand.values()) if array.ndim == 1), default=0)
     declared = enrolment_components_of(rule, n_classes, options)
@@ -168,7 +168,7 @@ def finish(
         gathered, what = (parts, "each party's part") if rule.gathers == "parts" else (sums, "a sum")
         if not gathered:
             raise DoesNotFit(f"Rule {rule.name!r} finishes {what}; none was given.")
-        scores = rule.finish(gathered, **_taken(rule.finish, options))
+        scores = rule.finish(gathered, **taken(rule.finish, options))
         return _checked_scores(rule, scores, None)
     if rule.combine is None or answers is None or len(answers) == 0:
         raise DoesNotFit(f"Rule {rule.name!r} needs {rule.needs!r}: the parties' answers; none were given.")
@@ -177,7 +177,7 @@ def finish(
     check_outputs(rule, dict(zip(names, per_party, strict=True)))
     as_used = np.stack([_as_used(rule, values, kind) for values, kind in zip(answers, per_party, strict=True)])
     given = (as_used, names) if _is_told_parties(rule.combine) else (as_used,)
-    scores = rule.combine(*given, **_taken(rule.combine, options))
+    scores = rule.combine(*given, **taken(rule.combine, options))
     return _checked_scores(rule, scores, np.shape(answers[0]))
 
 
@@ -247,7 +247,7 @@ def _keywords(function: Callable[..., Any]) -> frozenset[str]:
     return frozenset(parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY)
 
 
-def _taken(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+def taken(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that one end of a rule takes."""
     names = _keywords(function)
     return {name: value for name, value in options.items() if name in names}

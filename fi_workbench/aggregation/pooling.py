@@ -1,7 +1,7 @@
-"""Pools weighted by what a party can say of itself: how certain it is, how much data it saw; and the mean of logits.
+"""Pools of probabilities weighted by what a party can say of itself: how certain it is, how much data it saw.
 
-Sources: C. Genest, J. Zidek, Combining probability distributions, Statistical Science 1(1), 1986 (linear and
-logarithmic pools); entropy weights as in FedSEI (arXiv:2603.02214); size weights after B. McMahan et al., AISTATS 2017;
+Sources: C. Genest, J. Zidek, Combining probability distributions, Statistical Science 1(1), 1986 (linear
+pools); entropy weights as in FedSEI (arXiv:2603.02214); size weights after B. McMahan et al., AISTATS 2017;
 energies after W. Liu et al., Energy-based out-of-distribution detection, NeurIPS 2020.
 """
 
@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fi_workbench.aggregation.facts import MAX_DATA_SIZE, data_size_of
-from fi_workbench.aggregation.normalise import COUNT, as_distribution, one, simplex_component, weighted_mean
+from fi_workbench.aggregation.normalise import as_distribution, simplex_component, weighted_mean
 from fi_workbench.aggregation.rule import Component, LocalView, OnAbsence, Summand, sum_rule
-from fi_workbench.core.arrays import Scores, entropy, softmax
+from fi_workbench.core.arrays import Scores, entropy
 from fi_workbench.core.options import Between
 
-Bound = Annotated[float, Between(1, 1000, log=True), "Logits of each row, centred, are clipped to this either side."]
 MaxSize = Annotated[float, Between(1, MAX_DATA_SIZE, log=True), "The largest data set that a party may claim."]
 
 Temperature = Annotated[float, Between(0.1, 100, log=True), "Divides the energy: larger makes the weights more even."]
@@ -48,34 +47,6 @@ def entropy_weighted(view: LocalView) -> Summand:
     p = view.probabilities
     weight = np.exp(-entropy(p))
     return {"weighted": weight[:, None] * p, "weight": weight}
-
-
-def _logit_components(n_classes: int, _on_absence: OnAbsence, *, bound: Bound = 50.0) -> Mapping[str, Component]:
-    # a row may flip from +bound in some classes and -bound in the others to its negative: every entry moves by 2 bound
-    l1, l2 = 2.0 * bound * n_classes, 2.0 * bound * math.sqrt(n_classes)
-    return {"logits": Component("query_class", -bound, bound, l1=l1, l2=l2), "count": COUNT}
-
-
-def _softmax_of_mean(sums: Mapping[str, NDArray[Any]]) -> Scores:
-    return softmax(sums["logits"] / sums["count"])
-
-
-@sum_rule(
-    components=_logit_components,
-    finish=_softmax_of_mean,
-    uses="logits",
-    formula=r"\mathrm{softmax}\!\left(\frac{1}{K} \sum_k z_k\right)(c)",
-    source="Genest & Zidek 1986, doi:10.1214/ss/1177013825 (logarithmic pool)",
-)
-def mean_logit(view: LocalView, *, bound: Bound = 50.0) -> Summand:
-    """The mean of the parties' logits, then the softmax: a confident no of one party weighs heavily.
-
-    Each row is centred on its mean over the classes, which the softmax does not see, and clipped, so that one party
-    can move the sum only so far. log p serves where a model returns probabilities.
-    """
-    # in float64, in which the sum of the largest float32 logits is still finite
-    centred = view.logits - view.logits.mean(axis=-1, keepdims=True, dtype=np.float64)
-    return {"logits": np.clip(centred, -bound, bound), "count": one(centred)}
 
 
 def _size_components(

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fi_workbench.core.affine import AffineSummand
 from fi_workbench.core.arrays import Outputs, Queries, Scores, to_logits, to_simplex
 from fi_workbench.core.disclosure import Need
 from fi_workbench.core.options import Option, options_of
@@ -124,6 +125,9 @@ class Rule:
     enrolment : Enrolment or None
     asks_again : bool
         Whether the local part asks the party's model about changed queries, so that it needs the queries themselves.
+    affine : callable or None
+        ``(facts, totals, n_classes, **options) -> AffineSummand``: the local part of a rule whose summand is affine in
+        the logits, for models that compute on hidden queries.
     """
 
     name: str
@@ -141,6 +145,7 @@ class Rule:
     finish: Callable[..., Scores] | None = None
     enrolment: Enrolment | None = None
     asks_again: bool = False
+    affine: Callable[..., AffineSummand] | None = None
 
     @property
     def gathers(self) -> Gathers:
@@ -185,6 +190,7 @@ def sum_rule(
     facts: tuple[str, ...] = (),
     enrolment: Enrolment | None = None,
     asks_again: bool = False,
+    affine: Callable[..., AffineSummand] | None = None,
     formula: str = "",
     source: str = "",
 ) -> Callable[[F], F]:
@@ -197,6 +203,8 @@ def sum_rule(
     finish : callable
         ``(sums, *, options) -> scores (query, class)``. Each of the three may take the options that it uses, and so may
         both ends of the ``enrolment``.
+    affine : callable, optional
+        The same summand as a map of the logits: see :class:`Rule`.
     """
 
     def register(function: F) -> F:
@@ -206,6 +214,7 @@ def sum_rule(
         rule = Rule(
             function.__name__, title, explanation, formula, source, "sum", uses, frozenset(facts), options,
             local=function, components=components, finish=finish, enrolment=enrolment, asks_again=asks_again,
+            affine=affine,
         )  # fmt: skip
         rules.add(rule.name, rule)
         return function
