@@ -36,7 +36,7 @@ MaxSize = Annotated[float, Between(1, MAX_DATA_SIZE, log=True), "The largest dat
 def _centred(view: LocalView, bound: float) -> NDArray[np.float64]:
     # in float64, in which the sum of the largest float32 logits is still finite
     logits = view.logits
-    return np.clip(logits - logits.mean(axis=-1, keepdims=True, dtype=np.float64), -bound, bound)
+    return np.asarray(np.clip(logits - logits.mean(axis=-1, keepdims=True, dtype=np.float64), -bound, bound))
 
 
 def _centring(n_classes: int, weight: NDArray[np.float64] | float = 1.0) -> Affine:

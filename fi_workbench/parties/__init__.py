@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fi_workbench.parties.data import Dataset
 from fi_workbench.parties.facts import PrivateFacts
+from fi_workbench.parties.helper import helper
 from fi_workbench.parties.partition import Partition, make_partition, partitions
 from fi_workbench.parties.party import Party
 from fi_workbench.parties.readers import datasets, load_dataset
@@ -27,6 +28,7 @@ __all__ = [
     "default_epochs",
     "demo_parties",
     "fit_temperature",
+    "helper",
     "load_dataset",
     "make_partition",
     "partitions",

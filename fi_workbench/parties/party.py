@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 
 from fi_workbench.core.arrays import Outputs, Queries, check_answer, check_queries
 from fi_workbench.core.errors import InvalidAnswer, InvalidParty
+from fi_workbench.parties.declared import check_classes, check_name, check_shape
 from fi_workbench.parties.facts import PrivateFacts
 from fi_workbench.parties.sklearn_model import SklearnModel
 
 if TYPE_CHECKING:  # torch takes seconds to import: only those who bring a torch model pay for it
     from torch import nn
-
-LONGEST_NAME = 40
 
 ModelFunction: TypeAlias = Callable[[Queries], Any]
 """(query, *input_shape) -> (query, class), logits or probabilities."""
@@ -48,6 +47,8 @@ class Party:
         The kind of model in a word, as its owner calls it.
     made_here : bool
         Whether this kernel made the party for a demonstration, so that its private facts may be drawn.
+    sample : array (query, *input_shape), optional
+        Some queries of the owner's own, never sent: how large values get within the model is measured on them.
 
     Raises
     ------
@@ -63,17 +64,20 @@ class Party:
     facts: PrivateFacts = field(default_factory=PrivateFacts)
     model: str = "model"
     made_here: bool = False
+    sample: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
-        object.__setattr__(self, "classes", _check_classes(self.name, self.classes))
-        object.__setattr__(self, "input_shape", _check_shape(self.name, self.input_shape))
+        check_name(self.name)
+        object.__setattr__(self, "classes", check_classes(self.name, self.classes))
+        object.__setattr__(self, "input_shape", check_shape(self.name, self.input_shape))
         if self.outputs not in get_args(Outputs):
             raise InvalidParty(
                 f'Party {self.name!r} declares outputs={self.outputs!r}; it must be "logits" or "probabilities".'
             )
         if not callable(self.function):
             raise InvalidParty(f"Party {self.name!r} needs a callable model, not {type(self.function).__name__}.")
+        if self.sample is not None:
+            object.__setattr__(self, "sample", check_queries(self.sample, self.input_shape))
         counts = self.facts.class_counts
         if counts is not None and len(counts) != len(self.classes):
             raise InvalidParty(
@@ -85,6 +89,16 @@ class Party:
     def n_classes(self) -> int:
         """Length of the class axis."""
         return len(self.classes)
+
+    @property
+    def module(self) -> nn.Module | None:
+        """The torch module, where the model is one."""
+        return getattr(self.function, "module", None)
+
+    @property
+    def is_helper(self) -> bool:
+        """Whether it has no model: see :func:`fi_workbench.parties.helper.helper`."""
+        return self.model == "helper"
 
     def predict(self, queries: Any) -> NDArray[np.floating[Any]]:
         """Answer a batch of queries, (query, *input_shape) -> (query, class), checked at both ends.
@@ -121,6 +135,7 @@ class Party:
         class_counts: Any = None,
         data_size: int | None = None,
         temperature: float | None = None,
+        sample: Any = None,
         batch_size: int = 1024,
         model: str | None = None,
         probe: bool = True,
@@ -141,6 +156,8 @@ class Party:
             ``"auto"`` is CUDA where there is one, else MPS, else the CPU; otherwise a torch device.
         class_counts, data_size, temperature
             See :class:`PrivateFacts`.
+        sample : array (query, *input_shape), optional
+            Some of the owner's own queries, for secure inference; see :class:`Party`.
         batch_size : int
             At most so many queries go through the module at once.
         model : str, optional
@@ -155,15 +172,16 @@ class Party:
         """
         from fi_workbench.parties.torch_model import TorchModel  # noqa: PLC0415 (see above: torch)
 
-        _check_name(name)
+        check_name(name)
         return cls(
             name=name,
-            classes=_check_classes(name, classes),
-            input_shape=_check_shape(name, input_shape),
+            classes=check_classes(name, classes),
+            input_shape=check_shape(name, input_shape),
             outputs=outputs,
             function=TorchModel(module, device=device, batch_size=batch_size),
             facts=PrivateFacts(class_counts, data_size, temperature),
             model=model or type(module).__name__,
+            sample=sample,
         )._probed(probe)
 
     @classmethod
@@ -205,8 +223,8 @@ class Party:
         InvalidParty
             An estimator without probabilities, not fitted, or that does not fit the declaration.
         """
-        _check_name(name)
-        names, shape = _check_classes(name, classes), _check_shape(name, input_shape)
+        check_name(name)
+        names, shape = check_classes(name, classes), check_shape(name, input_shape)
         return cls(
             name=name,
             classes=names,
@@ -237,11 +255,11 @@ class Party:
         The function may be called from several threads at once. Parameters and errors as for :meth:`from_torch`;
         ``probe=False`` spares an expensive function the zero query.
         """
-        _check_name(name)
+        check_name(name)
         return cls(
             name=name,
-            classes=_check_classes(name, classes),
-            input_shape=_check_shape(name, input_shape),
+            classes=check_classes(name, classes),
+            input_shape=check_shape(name, input_shape),
             outputs=outputs,
             function=function,
             facts=PrivateFacts(class_counts, data_size, temperature),
@@ -265,25 +283,10 @@ class Party:
         return self
 
 
-def _check_name(name: object) -> None:
-    if not isinstance(name, str) or not name.isprintable() or name.strip() != name or not 0 < len(name) <= LONGEST_NAME:
-        raise InvalidParty(f"A party is named by 1 to {LONGEST_NAME} printable characters, not {name!r:.80}.")
-
-
-def _check_classes(name: str, classes: object) -> tuple[str, ...]:
-    if isinstance(classes, str) or not isinstance(classes, Sequence) or not all(isinstance(c, str) for c in classes):
-        raise InvalidParty(f'Party {name!r} needs its classes as names, e.g. ("normal", "pneumonia").')
-    names = tuple(map(str, classes))
-    if len(names) < 2 or len(set(names)) < len(names) or not all(names):
-        raise InvalidParty(f"Party {name!r} needs at least two classes with different names, not {names}.")
-    return names
-
-
-def _check_shape(name: str, shape: object) -> tuple[int, ...]:
-    whole = isinstance(shape, Sequence) and all(isinstance(n, int | np.integer) and n > 0 for n in shape)
-    if not isinstance(shape, Sequence) or isinstance(shape, str) or not whole or len(shape) == 0:
-        raise InvalidParty(
-            f"Party {name!r} needs input_shape as positive whole numbers without the batch axis, e.g. (1, 28, 28), "
-            f"not {shape!r}."
-        )
-    return tuple(int(n) for n in shape)
+def version_of(module: nn.Module | None) -> str:
+    """Which state a module's parameters and buffers are in: another one after every change, without reading them."""
+    if module is None:
+        return ""
+    tensors = (*module.parameters(), *module.buffers())
+    # what was made in inference mode cannot be changed outside of it, and has no version
+    return ".".join(f"{one.data_ptr():x}-{0 if one.is_inference() else one._version}" for one in tensors)

@@ -38,6 +38,9 @@ MIN_SAMPLES = 2
 HELD_OUT = 0.1
 """Share of its samples that a party keeps from training, to fit its temperature on."""
 
+N_SAMPLE = 256
+"""So many of its own images a demo party keeps, to measure on them how large values get within its model."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -137,6 +140,7 @@ def train_party(
         facts=PrivateFacts(class_counts=counts),
         model=model,
         made_here=True,
+        sample=dataset.train_images[samples[:N_SAMPLE]],
     )
     task = f"training party {name}"
 

@@ -8,7 +8,8 @@ from fi_workbench.privacy import encrypted_sum as _encrypted_sum  # registers it
 from fi_workbench.privacy import plain as _plain  # registers its member
 from fi_workbench.privacy import private_votes as _private_votes  # registers its members
 from fi_workbench.privacy import secure_sum as _secure_sum  # registers its member
-from fi_workbench.privacy.mechanism import AnswerNoise, CoordinatorContext, Mechanism, PartyContext, mechanisms
+from fi_workbench.privacy.context import CoordinatorContext, PartyContext
+from fi_workbench.privacy.mechanism import AnswerNoise, Mechanism, mechanisms
 from fi_workbench.privacy.stack import make_mechanism
 
 __all__ = ["AnswerNoise", "CoordinatorContext", "Mechanism", "PartyContext", "make_mechanism", "mechanisms"]

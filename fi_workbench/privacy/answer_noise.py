@@ -27,8 +27,9 @@ from numpy.typing import NDArray
 from fi_workbench.core.arrays import Outputs, to_simplex
 from fi_workbench.core.keystream import Keystream
 from fi_workbench.core.options import Between
+from fi_workbench.privacy.context import Occasion
 from fi_workbench.privacy.event import Event
-from fi_workbench.privacy.mechanism import AnswerNoise, Occasion, mechanisms
+from fi_workbench.privacy.mechanism import AnswerNoise, mechanisms
 from fi_workbench.privacy.sampling import Integers, coins, discrete_gaussian, discrete_laplace, uniform_below
 
 GRID = 2**30

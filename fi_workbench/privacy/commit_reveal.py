@@ -18,7 +18,8 @@ from fi_workbench.core.disclosure import Disclosure, Need
 from fi_workbench.core.errors import InvalidReply, Refused
 from fi_workbench.core.identity import BadSignature, statement, verify
 from fi_workbench.core.messages import Body, Release, Reply
-from fi_workbench.privacy.mechanism import CoordinatorContext, Mechanism, PartyContext, mechanisms
+from fi_workbench.privacy.context import CoordinatorContext, PartyContext
+from fi_workbench.privacy.mechanism import Mechanism, mechanisms
 from fi_workbench.privacy.plain import Plain
 
 SALT_BYTES = 32

@@ -29,8 +29,9 @@ from fi_workbench.core.keystream import Keystream
 from fi_workbench.core.options import Between
 from fi_workbench.core.summand import Component, Summand
 from fi_workbench.privacy.answer_noise import REPEATABLE, Reproducible
+from fi_workbench.privacy.context import CoordinatorContext, Occasion, PartyContext
 from fi_workbench.privacy.event import Event
-from fi_workbench.privacy.mechanism import CoordinatorContext, Mechanism, Occasion, PartyContext, mechanisms
+from fi_workbench.privacy.mechanism import Mechanism, mechanisms
 from fi_workbench.privacy.sampling import Integers, coins, discrete_gaussian
 from fi_workbench.privacy.secure_sum.layout import Entry, Layout
 from fi_workbench.privacy.secure_sum.mechanism import EXACT_SUM, SecureSum

@@ -26,7 +26,8 @@ from fi_workbench.core.identity import PublicIdentity
 from fi_workbench.core.messages import Body, Release, Reply
 from fi_workbench.core.summand import Component, Summand
 from fi_workbench.privacy import ckks
-from fi_workbench.privacy.mechanism import CoordinatorContext, Mechanism, PartyContext, mechanisms
+from fi_workbench.privacy.context import CoordinatorContext, PartyContext
+from fi_workbench.privacy.mechanism import Mechanism, mechanisms
 
 _KEY, _CIPHERTEXTS = "he.public_key", "he.ciphertexts"
 _COMPONENTS, _QUERIES, _CLASSES = "he.components", "he.n_queries", "he.n_classes"

@@ -8,137 +8,43 @@ coordinator turns the replies into the next messages, and after the last one int
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol, get_args
 
 from numpy.typing import NDArray
 
-from fi_workbench.core.arrays import Outputs, Queries
+from fi_workbench.core.arrays import Outputs
 from fi_workbench.core.disclosure import Disclosure, Need
 from fi_workbench.core.identity import PublicIdentity
 from fi_workbench.core.keystream import Keystream
 from fi_workbench.core.messages import Body, Release, Reply
 from fi_workbench.core.registry import Registry
-from fi_workbench.core.summand import Component, Summand
+from fi_workbench.privacy.context import CoordinatorContext, Kind, Occasion, PartyContext
 from fi_workbench.privacy.event import UNPROTECTED, Event
-
-Kind = Literal["answer", "enrol"]
-"""What a round is for: answering queries, or summing private facts once per cohort."""
-
-
-@dataclass(frozen=True, eq=False)
-class PartyContext:
-    """What a party's step may use; all of it stays with the party.
-
-    Parameters
-    ----------
-    name : str
-    round_id : str
-    round_digest : str
-        Hexadecimal SHA-256 of the client's signed header: all that was asked, of whom, under which settings.
-    kind : {"answer", "enrol"}
-    peers : mapping of str to PublicIdentity
-        The cohort of this round, the party itself included.
-    outputs : {"logits", "probabilities"}
-    answer : callable
-        ``(queries) -> (query, class)``: the party's own model, checked, after its answer noise.
-    summand : callable
-        ``(queries, answer) -> {name: array}``: the rule's local part; in an enrolment round ``(None, None)``.
-        Empty for a rule that has no party-side part.
-    sign, verify : callable
-        ``(message) -> signature`` with the party's own key, and ``(sender, message, signature)``, which raises
-        ``BadSignature``. Round and sender are bound in: signed here, a message is nothing anywhere else.
-    seal, open : callable
-        ``(to, content, label)`` and ``(sender, sealed, label)`` with the party's own keys. The label names the phase;
-        round, sender and recipient are bound in.
-    noise : callable
-        ``(purpose) -> Keystream``: privacy noise. Fresh at each call, unless the client asked for a reproducible
-        experiment; then from the question's public seed, party and purpose, and so no protection at all.
-    rule, rule_needs : str
-    components : mapping of str to Component
-        Declarations of the arrays of the summand, as the coordinator has them; empty for a rule without a part.
-    n_queries, n_classes : int
-        ``n_queries`` is 0 in an enrolment round.
-    """
-
-    name: str
-    round_id: str
-    round_digest: str
-    kind: Kind
-    peers: Mapping[str, PublicIdentity]
-    outputs: Outputs
-    answer: Callable[[Queries], NDArray[Any]]
-    summand: Callable[[Queries | None, NDArray[Any] | None], Summand]
-    sign: Callable[[bytes], bytes]
-    verify: Callable[[str, bytes, bytes], None]
-    seal: Callable[[str, bytes, str], bytes]
-    open: Callable[[str, bytes, str], bytes]
-    noise: Callable[[str], Keystream]
-    rule: str = ""
-    rule_needs: Need = "each"
-    components: Mapping[str, Component] = field(default_factory=dict)
-    n_queries: int = 0
-    n_classes: int = 0
 
 
 @dataclass(frozen=True)
-class Occasion:
-    """What is asked of a party, as far as the price in privacy depends on it; the same at client and party.
+class Again:
+    """What a coordinator's step returns to go through the same phase once more.
 
     Parameters
     ----------
-    kind : {"answer", "enrol"}
-    rule : str
-    components : mapping of str to Component
-    n_parties, n_queries, n_classes : int
-    uses_facts : bool
-        Whether the rule's part tells of the party's private facts too (counts, sizes), not of its answer alone.
+    messages : mapping of str to Body
+        For those that have more to say; the others wait, and are still part of the round.
     """
 
-    kind: Kind
-    rule: str
-    components: Mapping[str, Component]
-    n_parties: int
-    n_queries: int
-    n_classes: int
-    uses_facts: bool = False
+    messages: Mapping[str, Body]
 
 
-@dataclass(frozen=True, eq=False)
-class CoordinatorContext:
-    """What the coordinator's step may use.
+class Prepared(Protocol):
+    """What the client holds after a round of kind ``prepare``, for as many rounds as it serves."""
 
-    Parameters
-    ----------
-    round_id, round_digest : str
-        As the parties have them.
-    kind : {"answer", "enrol"}
-    cohort : tuple of str
-        Party names, in the order of every party axis.
-    identities : mapping of str to PublicIdentity
-        Of the cohort.
-    outputs : mapping of str to {"logits", "probabilities"}
-    n_queries, n_classes : int
-        ``n_queries`` is 0 in an enrolment round.
-    rule_needs : {"nothing", "sum", "votes", "each"}
-    components : mapping of str to Component
-        Declarations of the arrays of the summand; empty for a rule without a party-side part.
-    absent : callable
-        ``(party, kind, reason)``: leave a party out of this round from here on, with the reason in the record.
-    """
+    def protect(self, payload: Body, cohort: Mapping[str, PublicIdentity]) -> tuple[Any, Mapping[str, Body]]:
+        """As :meth:`Mechanism.protect`."""
 
-    round_id: str
-    round_digest: str
-    kind: Kind
-    cohort: tuple[str, ...]
-    identities: Mapping[str, PublicIdentity]
-    outputs: Mapping[str, Outputs]
-    n_queries: int
-    n_classes: int
-    rule_needs: Need
-    components: Mapping[str, Component]
-    absent: Callable[[str, Literal["invalid", "excluded"], str], None]
+    def open(self, state: Any, release: Release) -> Release:
+        """As :meth:`Mechanism.open`."""
 
 
 class Mechanism(ABC):
@@ -168,6 +74,12 @@ class Mechanism(ABC):
         What fewer would disclose, for the refusal.
     only_rules : frozenset of str, optional
         The rules that it carries; None for every rule whose need it meets.
+    prepares : bool
+        Whether a cohort is set up once before it answers: :meth:`begin` and :meth:`set_up`.
+    inside_models : bool
+        Whether it computes with the models themselves: it bears no noise on answers, and takes helpers.
+    repeats : frozenset of str
+        Phases that may be gone through several times: a party whose step returns a state there has more to say.
     """
 
     name: ClassVar[str]
@@ -182,7 +94,20 @@ class Mechanism(ABC):
     min_parties: ClassVar[int] = 1
     why_min_parties: ClassVar[str] = ""
     only_rules: ClassVar[frozenset[str] | None] = None
+    prepares: ClassVar[bool] = False
+    inside_models: ClassVar[bool] = False
+    repeats: ClassVar[frozenset[str]] = frozenset()
     reproducible: bool = True
+
+    def phases_of(self, kind: Kind) -> tuple[str, ...]:
+        """The phases of a round of this kind."""
+        return self.phases
+
+    @property
+    def all_phases(self) -> frozenset[str]:
+        """The phases of rounds of every kind."""
+        kinds: tuple[Kind, ...] = get_args(Kind)
+        return frozenset(phase for kind in kinds for phase in self.phases_of(kind))
 
     @property
     @abstractmethod
@@ -192,6 +117,10 @@ class Mechanism(ABC):
     def events(self, occasion: Occasion) -> Mapping[Event, int]:
         """What a round costs each of its parties in privacy, as events and how often; booked before it answers."""
         return {UNPROTECTED: max(occasion.n_queries, 1)}
+
+    def carries(self, rule: str, affine: bool) -> bool:
+        """Whether it carries a rule of this name, whose summand is affine in the logits or not, if its need is met."""
+        return self.only_rules is None or rule in self.only_rules
 
     def cannot(self, n_parties: int) -> str:
         """Why it cannot carry a round of so many parties on this machine, as a clause; empty where it can."""
@@ -209,6 +138,20 @@ class Mechanism(ABC):
         """
         return None, payload
 
+    def begin(self, cohort: Mapping[str, PublicIdentity]) -> tuple[Any, Body]:
+        """At the client: the state and the message that a round of kind ``prepare`` begins with."""
+        raise NotImplementedError(f"{self.name} prepares nothing.")
+
+    def set_up(self, state: Any, release: Release, cohort: Mapping[str, PublicIdentity], round_id: str) -> Prepared:
+        """At the client: what such a round has come to.
+
+        Raises
+        ------
+        BadSignature, InvalidAnswer
+            What was released cannot be used.
+        """
+        raise NotImplementedError(f"{self.name} prepares nothing.")
+
     @abstractmethod
     def party_step(self, phase: str, state: Any, message: Body, context: PartyContext) -> tuple[Any, Body]:
         """At a party: its reply to one message. ``state`` is None in the first phase."""
@@ -216,7 +159,7 @@ class Mechanism(ABC):
     @abstractmethod
     def coordinator_step(
         self, phase: str, state: Any, replies: Mapping[str, Reply], context: CoordinatorContext
-    ) -> tuple[Any, Mapping[str, Body] | Release]:
+    ) -> tuple[Any, Mapping[str, Body] | Again | Release]:
         """At the coordinator, after each phase: the next messages, or after the last phase the release.
 
         ``replies`` are of those who answered, in cohort order; :meth:`Reply.field` reads them, so that one party's
@@ -260,4 +203,4 @@ mechanisms: Registry[type[Mechanism] | type[AnswerNoise]] = Registry("mechanism"
 def phases_of_all() -> frozenset[str]:
     """Every phase of every mechanism that carries a round and is registered by now."""
     carriers = (kind for _, kind in mechanisms.items() if issubclass(kind, Mechanism))
-    return frozenset(phase for carrier in carriers for phase in carrier.phases)
+    return frozenset(phase for carrier in carriers for phase in carrier().all_phases)

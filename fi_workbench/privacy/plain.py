@@ -13,7 +13,8 @@ from fi_workbench.core.arrays import check_answer
 from fi_workbench.core.disclosure import Disclosure, Item, Need
 from fi_workbench.core.errors import InvalidAnswer
 from fi_workbench.core.messages import Body, Release, Reply
-from fi_workbench.privacy.mechanism import CoordinatorContext, Mechanism, PartyContext, mechanisms
+from fi_workbench.privacy.context import CoordinatorContext, PartyContext
+from fi_workbench.privacy.mechanism import Mechanism, mechanisms
 
 SUM = "sum."
 """Prefix, in a message, of the arrays of the rule's local part, which most rules sum."""

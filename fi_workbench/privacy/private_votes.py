@@ -27,9 +27,10 @@ from fi_workbench.core.messages import Body, Release, Reply
 from fi_workbench.core.options import Between
 from fi_workbench.core.summand import Component, Summand
 from fi_workbench.privacy.answer_noise import L2
+from fi_workbench.privacy.context import CoordinatorContext, Occasion, PartyContext
 from fi_workbench.privacy.distributed import NoisySum, gaussian_share
 from fi_workbench.privacy.event import Event
-from fi_workbench.privacy.mechanism import CoordinatorContext, Mechanism, Occasion, PartyContext, mechanisms
+from fi_workbench.privacy.mechanism import Mechanism, mechanisms
 from fi_workbench.privacy.sampling import Integers, laplace_share
 from fi_workbench.privacy.secure_sum.layout import Entry
 

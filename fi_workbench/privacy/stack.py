@@ -14,8 +14,9 @@ from fi_workbench.core.disclosure import Disclosure
 from fi_workbench.core.errors import DoesNotFit, InvalidOption
 from fi_workbench.core.keystream import Keystream
 from fi_workbench.core.options import check_options, options_of_fields
+from fi_workbench.privacy.context import Occasion
 from fi_workbench.privacy.event import UNPROTECTED, Event
-from fi_workbench.privacy.mechanism import AnswerNoise, Mechanism, Occasion, mechanisms
+from fi_workbench.privacy.mechanism import AnswerNoise, Mechanism, mechanisms
 from fi_workbench.privacy.plain import Plain
 
 MechanismLike: TypeAlias = str | Mechanism | AnswerNoise | Sequence[str | Mechanism | AnswerNoise]
@@ -67,6 +68,8 @@ class Stack:
         what a rule makes of private facts, which leave the party as they are: there the carrier's account is the one.
         Noise from a public seed can be taken off again: a reproducible round has no guarantee.
         """
+        if occasion.kind == "prepare":
+            return {}
         if self.reproducible:
             return {UNPROTECTED: max(occasion.n_queries, 1)}
         if occasion.kind == "answer" and not occasion.uses_facts:

@@ -17,7 +17,8 @@ from fi_workbench.core.arrays import Scores, to_simplex
 from fi_workbench.core.digest import sha256
 from fi_workbench.core.identity import Identity, PublicIdentity
 from fi_workbench.core.messages import Body, Question, Release
-from fi_workbench.privacy.mechanism import Kind
+from fi_workbench.privacy.context import Kind
+from fi_workbench.privacy.mechanism import Mechanism, Prepared
 from fi_workbench.privacy.stack import Stack
 from fi_workbench.protocol.header import RoundHeader, cohort_of
 from fi_workbench.protocol.ports import TOTALS
@@ -37,12 +38,15 @@ class Asked:
         SHA-256 of the queries; stays with the client.
     state : object
         The mechanism's.
+    opener : Mechanism or Prepared
+        Whose state it is.
     """
 
     header: RoundHeader
     messages: Mapping[str, Body]
     query_digest: str
     state: Any
+    opener: Mechanism | Prepared
 
 
 class ClientSide:
@@ -64,6 +68,7 @@ class ClientSide:
         cohort: Mapping[str, PublicIdentity],
         totals: Mapping[str, NDArray[Any]],
         seed: int,
+        prepared: Prepared | None = None,
     ) -> Asked:
         """Sign and protect a question; without one, the round is an enrolment.
 
@@ -76,15 +81,45 @@ class ClientSide:
             Enrolment sums that the rule's local part uses.
         seed : int
             Of this round.
+        prepared : Prepared, optional
+            For a mechanism that is set up once: what that came to.
         """
         kind: Kind = "enrol" if question is None else "answer"
         queries: dict[str, Any] = {} if question is None else {"queries": question.queries}
         payload = queries | {TOTALS + name: array for name, array in totals.items()}
-        state, protected = settings.mechanism.carrier.protect(payload, cohort)
+        opener = prepared or settings.mechanism.carrier
+        state, protected = opener.protect(payload, cohort)
+        return self._asked(kind, payload, protected, sha256(queries), question, settings, cohort, seed, state, opener)
+
+    def prepare(
+        self,
+        settings: RoundSettings,
+        cohort: Mapping[str, PublicIdentity],
+        totals: Mapping[str, NDArray[Any]],
+        seed: int,
+    ) -> Asked:
+        """Sign what sets a cohort up, for a mechanism that :attr:`~Mechanism.prepares`."""
+        carrier = settings.mechanism.carrier
+        state, begun = carrier.begin(cohort)
+        payload = dict(begun) | {TOTALS + name: array for name, array in totals.items()}
+        return self._asked("prepare", payload, payload, sha256({}), None, settings, cohort, seed, state, carrier)
+
+    def _asked(
+        self,
+        kind: Kind,
+        payload: Body,
+        protected: Body | Mapping[str, Body],
+        query_digest: str,
+        question: Question | None,
+        settings: RoundSettings,
+        cohort: Mapping[str, PublicIdentity],
+        seed: int,
+        state: Any,
+        opener: Mechanism | Prepared,
+    ) -> Asked:
         shared = not protected or not isinstance(next(iter(protected.values())), Mapping)
-        query_digest = sha256(queries)
         if shared:
-            same = protected is payload and not totals
+            same = protected is payload and set(payload) == {"queries"}
             payloads = {"*": query_digest if same else sha256(protected)}
         else:
             payloads = {party: sha256(body) for party, body in protected.items()}
@@ -112,11 +147,11 @@ class ClientSide:
             messages = dict.fromkeys(cohort, message)
         else:
             messages = {party: {**signed, **body} for party, body in protected.items() if isinstance(body, Mapping)}
-        return Asked(header, messages, query_digest, state)
+        return Asked(header, messages, query_digest, state, opener)
 
     def open(self, asked: Asked, release: Release, stack: Stack) -> Release:
         """The release with what only the client can open."""
-        return stack.carrier.open(asked.state, release)
+        return asked.opener.open(asked.state, release)
 
     @staticmethod
     def finish(rule: Rule, options: Mapping[str, Any], release: Release) -> Scores:

@@ -111,11 +111,17 @@ def run_round(
         if isinstance(outcome, Release):
             break
         # what is left, in equal parts: a party that hangs in one phase must not eat the next one's time
-        seconds = max(end - time.monotonic(), 0.0) / (len(coordinator.phases) - index)
-        replies = _phase(link, phase, outcome, header.round_id, seconds, cancelled, coordinator, tally, on_event)
-        started = time.perf_counter()
-        outcome = Release(present=()) if cancelled.is_set() else coordinator.step(phase, replies)
-        tally.stages[f"{phase}: combine"] = time.perf_counter() - started
+        now = time.monotonic()
+        phase_end = now + max(end - now, 0.0) / (len(coordinator.phases) - index)
+        while not isinstance(outcome, Release):
+            seconds = max(phase_end - time.monotonic(), 0.0)
+            replies = _phase(link, phase, outcome, header.round_id, seconds, cancelled, coordinator, tally, on_event)
+            started = time.perf_counter()
+            outcome = Release(present=()) if cancelled.is_set() else coordinator.step(phase, replies)
+            combined = f"{phase}: combine"
+            tally.stages[combined] = tally.stages.get(combined, 0.0) + time.perf_counter() - started
+            if not coordinator.again:
+                break
     release = outcome if isinstance(outcome, Release) else Release(present=())
     scores = None
     started = time.perf_counter()
@@ -161,7 +167,7 @@ def _phase(
             heard, took = absence_kind(arrival.body) or "replied", arrival.seconds
         if on_event is not None:
             on_event(PartyEvent(round_id, phase, arrival.party, heard, took))
-    tally.stages[phase] = time.perf_counter() - started
+    tally.stages[phase] = tally.stages.get(phase, 0.0) + time.perf_counter() - started
     return replies
 
 

@@ -15,7 +15,7 @@ from fi_workbench.core.digest import canonical
 from fi_workbench.core.errors import Refused
 from fi_workbench.core.identity import BadSignature, Identity, PublicIdentity, verify
 from fi_workbench.core.messages import Body
-from fi_workbench.privacy.mechanism import Kind
+from fi_workbench.privacy.context import Kind
 
 Calibration = Literal["none", "temperature"]
 """``temperature``: each party divides its logits by the temperature that its owner fitted."""
@@ -40,7 +40,7 @@ class RoundHeader:
     ----------
     round_id : str
         32 random hexadecimal digits.
-    kind : {"answer", "enrol"}
+    kind : {"answer", "enrol", "prepare"}
     issued_at : float
         Seconds since the epoch, by the client's clock.
     deadline_seconds : float

@@ -14,21 +14,26 @@ import numpy as np
 from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 
+from fi_workbench.aggregation.affine import affine_part
 from fi_workbench.aggregation.apply import components_of, enrolment_components_of, enrolment_part, local_part
 from fi_workbench.aggregation.rule import LocalView, OnAbsence, Rule
+from fi_workbench.core.affine import AffineSummand
 from fi_workbench.core.arrays import at_temperature, check_answer
 from fi_workbench.core.digest import canonical
 from fi_workbench.core.errors import InvalidParty, Refused
 from fi_workbench.core.identity import Identity, PublicIdentity, statement, verify
+from fi_workbench.core.kept import Kept
 from fi_workbench.core.keystream import Keystream
 from fi_workbench.core.messages import Body
 from fi_workbench.core.options import check_options
+from fi_workbench.core.peers import PeerNetwork
 from fi_workbench.core.randomness import generator
 from fi_workbench.core.summand import Component, Summand
 from fi_workbench.parties.behaviours import Dishonest, Sight
 from fi_workbench.parties.leak import Leak
-from fi_workbench.parties.party import Party
-from fi_workbench.privacy.mechanism import PartyContext
+from fi_workbench.parties.party import Party, version_of
+from fi_workbench.privacy.access import ModelAccess
+from fi_workbench.privacy.context import PartyContext
 from fi_workbench.privacy.stack import Stack
 from fi_workbench.protocol.header import RoundHeader
 from fi_workbench.protocol.ports import TOTALS
@@ -53,6 +58,10 @@ class Owner:
         What each party was openly credited with so far.
     stopped : Event
         Set when the owner has it behave otherwise: it waits no longer.
+    network : PeerNetwork, optional
+        Its channels to other parties.
+    kept : Kept
+        What outlives a round.
     """
 
     party: Party
@@ -61,6 +70,8 @@ class Owner:
     leak: Leak | None = None
     standing: Mapping[str, float] = field(default_factory=dict)
     stopped: threading.Event = field(default_factory=threading.Event)
+    network: PeerNetwork | None = None
+    kept: Kept = field(default_factory=Kept)
 
 
 def party_context(
@@ -127,6 +138,7 @@ def party_context(
         me, header.round_id, header.digest, header.kind, members, party.outputs, answer, summand,
         *_signing(owner, header, members), *_sealing(owner, header, members), noise, rule.name, rule.needs,
         declared(header, rule, party.n_classes), header.n_queries, party.n_classes,
+        _access(owner, header, lambda: affine_part(rule, claimed, totals, party.n_classes, options), end),
     )  # fmt: skip
 
 
@@ -136,6 +148,28 @@ def declared(header: RoundHeader, rule: Rule, n_classes: int) -> Mapping[str, Co
         return enrolment_components_of(rule, n_classes, header.rule_options)
     on_absence: OnAbsence = "keep" if header.on_absence == "keep" else "renormalise"
     return components_of(rule, n_classes, on_absence, header.rule_options)
+
+
+def _access(owner: Owner, header: RoundHeader, affine: Callable[[], AffineSummand], end: float) -> ModelAccess:
+    """What a mechanism that computes with the model itself may use."""
+    party = owner.party
+
+    def module() -> Any:
+        if owner.behaviour is not None and not party.is_helper:
+            raise Refused(
+                "how this party behaves changes its answers, and there is none to change under this mechanism."
+            )
+        return party.module
+
+    temperature = 1.0
+    if header.calibration == "temperature" and not party.is_helper:
+        if party.facts.temperature is None:
+            raise InvalidParty("The party holds no temperature, which calibration needs.")
+        temperature = party.facts.temperature
+    return ModelAccess(
+        header.client, party.input_shape, module, lambda: version_of(party.module), party.sample, affine, temperature,
+        owner.network, owner.kept, end,
+    )  # fmt: skip
 
 
 def _own_answer(owner: Owner, header: RoundHeader, queries: NDArray[Any]) -> NDArray[Any]:

@@ -29,11 +29,13 @@ from fi_workbench.core.errors import (
 )  # fmt: skip
 from fi_workbench.core.identity import BadSignature, Identity
 from fi_workbench.core.messages import Body, PartyCard
+from fi_workbench.core.peers import PeerFault, PeerNetwork
 from fi_workbench.incentives.ledger import Receipt
 from fi_workbench.parties.behaviours import Dishonest, agreed_truly
 from fi_workbench.parties.leak import Leak
 from fi_workbench.parties.party import Party
-from fi_workbench.privacy.mechanism import Mechanism, PartyContext
+from fi_workbench.privacy.context import PartyContext
+from fi_workbench.privacy.mechanism import Mechanism
 from fi_workbench.privacy.stack import Stack, make_mechanism
 from fi_workbench.protocol.announcement import announcement
 from fi_workbench.protocol.batch import batch_of
@@ -41,14 +43,24 @@ from fi_workbench.protocol.header import HEADER, SIGNATURE, RoundHeader, read_he
 from fi_workbench.protocol.journal import Journal, MemoryJournal
 from fi_workbench.protocol.party_context import Owner, party_context
 from fi_workbench.protocol.policy import Policy
-from fi_workbench.protocol.ports import ABSENT_KIND, ABSENT_REASON, ANNOUNCE, CAPABILITIES, RECEIPT, RELEASED, ROUND_ID
+from fi_workbench.protocol.ports import (
+    ABSENT_KIND,
+    ABSENT_REASON,
+    ANNOUNCE,
+    CAPABILITIES,
+    INSIDE_MODEL,
+    PEER_CHANNELS,
+    RECEIPT,
+    RELEASED,
+    ROUND_ID,
+)
 from fi_workbench.protocol.pricing import check_guarantee, occasion_of
 from fi_workbench.protocol.released import OwnLabels
 from fi_workbench.protocol.runtime import OpenRound, PartyRuntime
 
 _log = logging.getLogger(__name__)
 
-_TOLD = (InvalidAnswer, InvalidQuery, InvalidOption, UnknownName, DoesNotFit, BadSignature)
+_TOLD = (InvalidAnswer, InvalidQuery, InvalidOption, UnknownName, DoesNotFit, BadSignature, PeerFault)
 """Errors whose text speaks of declarations, shapes and names only. Any other may quote private facts or data."""
 
 
@@ -75,6 +87,8 @@ class PartySide:
         What it remembers of whom it answered; in memory when None. It belongs to who made it, who closes it.
     capabilities : frozenset of str
         What it can do where it runs; a process that ends with each message has no ``"phases"``.
+    network : PeerNetwork, optional
+        Its channels to other parties, for mechanisms that need them. It belongs to this, which closes it.
 
     Raises
     ------
@@ -89,6 +103,7 @@ class PartySide:
         policy: Policy | None = None,
         journal: Journal | None = None,
         capabilities: frozenset[str] = CAPABILITIES,
+        network: PeerNetwork | None = None,
     ) -> None:
         self.party = party
         self.identity = identity or Identity(party.name)
@@ -96,7 +111,9 @@ class PartySide:
             raise InvalidParty(f"Party {party.name!r} is given the keys of {self.identity.name!r}; name both alike.")
         self.policy = policy or Policy()
         self.journal = journal or MemoryJournal()
-        self.capabilities = capabilities
+        self.network = network
+        channels = set() if network is None else {PEER_CHANNELS}
+        self.capabilities = capabilities | channels | ({INSIDE_MODEL} if _can_be_computed_with(party) else set())
         self.runtime = PartyRuntime()
         self.behaviour: Dishonest | None = None
         self._stopped = threading.Event()
@@ -124,6 +141,8 @@ class PartySide:
         self._stopped.set()
         self.runtime.stop()
         self._own.clear()
+        if self.network is not None:
+            self.network.close()
 
     def handle(self, phase: str, message: Body) -> Body:
         """The reply to one message; never raises for what the message or the model does.
@@ -151,13 +170,16 @@ class PartySide:
     def _answer(self, phase: str, message: Body) -> Body:
         opened = self._begin(message) if HEADER in message else self.runtime.resume(str(message.get(ROUND_ID)))
         facts: _Facts = opened.facts
-        phases = tuple(facts.stack.carrier.phases)
+        carrier = facts.stack.carrier
+        phases = carrier.phases_of(facts.header.kind)
         with opened.turn:  # a message that comes twice at once is answered once
             if phases[opened.next_phase : opened.next_phase + 1] != (phase,):
                 raise Refused(f"phase {phase!r} is out of turn.")
             opened.next_phase += 1
             try:
-                opened.state, reply = facts.stack.carrier.party_step(phase, opened.state, message, facts.context)
+                opened.state, reply = carrier.party_step(phase, opened.state, message, facts.context)
+                if phase in carrier.repeats and opened.state is not None:
+                    opened.next_phase -= 1  # it has more to say in this phase
             except BaseException:
                 opened.next_phase = len(phases)
                 raise
@@ -198,12 +220,16 @@ class PartySide:
         if rule.asks_again and stack.noise:  # each asking is blurred anew; what is booked is one
             noise = stack.noise[0].name
             raise Refused(f"rule {rule.name!r} asks again about each query, which {noise!r} does not bear.")
-        owner = Owner(self.party, self.identity, self.behaviour, self.leak, self.standing, self._stopped)
+        owner = Owner(
+            self.party, self.identity, self.behaviour, self.leak, self.standing, self._stopped, self.network,
+            self.runtime.kept,
+        )  # fmt: skip
         asked = occasion_of(header, rule, self.party.n_classes)
         context = party_context(owner, header, stack, rule, members, payload)
         if self.policy.speaks_of_labels:
             context = self._own.watching(context, header, stack, asked)
-        more = len(stack.carrier.phases) > 1
+        phases = stack.carrier.phases_of(header.kind)
+        more = len(phases) > 1 or phases[0] in stack.carrier.repeats
         facts = _Facts(header, stack, context)
         opened = self.runtime.begin(header.round_id, header.deadline_seconds, facts, stays=more)
         try:
@@ -218,6 +244,10 @@ class PartySide:
         return opened
 
 
+def _can_be_computed_with(party: Party) -> bool:
+    return party.is_helper or (party.module is not None and party.outputs == "logits")
+
+
 def _check_carrier(header: RoundHeader, carrier: Mechanism, rule: Rule) -> None:
     """Nothing, if the client's settings keep what the mechanism promises; a client is not taken at its word.
 
@@ -227,7 +257,9 @@ def _check_carrier(header: RoundHeader, carrier: Mechanism, rule: Rule) -> None:
         A rule that must see more than the mechanism shows, a cohort that is too small for it, or absences treated in a
         way that it excludes.
     """
-    serves = carrier.only_rules is None or rule.name in carrier.only_rules
+    serves = carrier.carries(rule.name, rule.affine is not None)
+    if header.kind == "prepare" and not carrier.prepares:
+        raise Refused(f"mechanism {carrier.name!r} needs no preparation.")
     if not serves or not satisfies(carrier.offers, rule.needs):
         raise Refused(f"mechanism {carrier.name!r} does not carry rule {rule.name!r}.")
     if len(header.cohort) < carrier.min_parties:

@@ -46,6 +46,10 @@ ANNOUNCE = "announce"
 CAPABILITIES = frozenset({"phases", "sealed_payloads", "enrolment"}) | ({"ckks"} if find_spec("tenseal") else set())
 """What the party side of this version can do here; announced in each card."""
 
+PEER_CHANNELS, INSIDE_MODEL = "peer_channels", "inside_model"
+"""A party can reach others directly; its model is one that can be computed with while it stays hidden (or it is a
+helper's, which is none)."""
+
 RELEASED = "released"
 """The message after a round that tells its parties which labels were released."""
 
@@ -54,6 +58,9 @@ TOTALS = "totals."
 
 ROUND_ID = "round_id"
 """Names the round in every message after its first phase."""
+
+AGAIN = "again"
+"""Field of a reply by which a party says that it has more to say in the same phase."""
 
 RECEIPT = "receipt"
 """A party's signature of what it released, in its reply of the last phase of a round that is paid for."""

@@ -8,8 +8,9 @@ from fi_workbench.aggregation.rule import Rule
 from fi_workbench.core.disclosure import satisfies
 from fi_workbench.core.errors import FederationError, Refused
 from fi_workbench.privacy.accountant import protected
+from fi_workbench.privacy.context import Occasion
 from fi_workbench.privacy.event import Event
-from fi_workbench.privacy.mechanism import Occasion, mechanisms
+from fi_workbench.privacy.mechanism import mechanisms
 from fi_workbench.privacy.stack import Stack, make_mechanism
 from fi_workbench.protocol.header import RoundHeader
 from fi_workbench.protocol.party_context import declared
@@ -25,7 +26,7 @@ def occasion_of(header: RoundHeader, rule: Rule, n_classes: int) -> Occasion:
 def check_guarantee(
     stack: Stack, events: Mapping[Event, int], occasion: Occasion, rule: Rule, allowed: Iterable[str] | None = None
 ) -> None:
-    """Nothing, if all that a question releases has a privacy guarantee.
+    """Nothing, if all that a question releases has a privacy guarantee; setting up releases nothing.
 
     Parameters
     ----------
@@ -43,7 +44,7 @@ def check_guarantee(
     Refused
         Naming the mechanisms that would give one.
     """
-    if protected(event for event, count in events.items() if count):
+    if occasion.kind == "prepare" or protected(event for event, count in events.items() if count):
         return
     if stack.reproducible and (drawn := [one.name for one in stack.members if _has(one.name, occasion, rule)]):
         raise Refused(
@@ -64,7 +65,7 @@ def _has(name: str, occasion: Occasion, rule: Rule) -> bool:
     try:
         stack = make_mechanism(name)
         carrier = stack.carrier
-        serves = carrier.only_rules is None or rule.name in carrier.only_rules
+        serves = carrier.carries(rule.name, rule.affine is not None)
         if not serves or not satisfies(carrier.offers, rule.needs) or occasion.n_parties < carrier.min_parties:
             return False
         return bool(events := stack.events(occasion)) and protected(events)

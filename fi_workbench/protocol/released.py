@@ -27,8 +27,8 @@ from fi_workbench.core.identity import BadSignature, Identity, statement, verify
 from fi_workbench.core.messages import Body, Reply
 from fi_workbench.core.plain_text import clean
 from fi_workbench.core.records import Absence, Cost
+from fi_workbench.privacy.context import Occasion, PartyContext
 from fi_workbench.privacy.event import UNPROTECTED
-from fi_workbench.privacy.mechanism import Occasion, PartyContext
 from fi_workbench.privacy.stack import Stack
 from fi_workbench.protocol.header import RoundHeader
 from fi_workbench.protocol.ports import ABSENT_KIND, ABSENT_REASON, RELEASED, ROUND_ID, Link, Sent

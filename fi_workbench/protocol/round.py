@@ -18,9 +18,10 @@ from fi_workbench.core.plain_text import clean
 from fi_workbench.core.records import Absence, AbsenceKind
 from fi_workbench.core.summand import Component
 from fi_workbench.incentives.ledger import Receipt
-from fi_workbench.privacy.mechanism import CoordinatorContext
+from fi_workbench.privacy.context import CoordinatorContext
+from fi_workbench.privacy.mechanism import Again
 from fi_workbench.protocol.header import RoundHeader
-from fi_workbench.protocol.ports import ABSENT_KIND, ABSENT_REASON, RECEIPT, ROUND_ID
+from fi_workbench.protocol.ports import ABSENT_KIND, ABSENT_REASON, AGAIN, RECEIPT, ROUND_ID
 from fi_workbench.protocol.settings import RoundSettings
 
 _KINDS: dict[str, AbsenceKind] = {"refused": "refused", "invalid": "invalid", "raised": "raised"}
@@ -42,6 +43,7 @@ class CoordinatorRound:
         self.header, self.settings = header, settings
         self.absent: dict[str, Absence] = {}
         self.receipts: dict[str, Receipt] = {}
+        self.again = False  # whether the next messages are of the same phase
         self._state: Any = None
         self._phase = ""
         n_classes = len(cards[header.names[0]].classes)
@@ -62,14 +64,14 @@ class CoordinatorRound:
     @property
     def phases(self) -> tuple[str, ...]:
         """The mechanism's phases, in order."""
-        return self.settings.mechanism.carrier.phases
+        return self.settings.mechanism.carrier.phases_of(self.header.kind)
 
     def step(self, phase: str, replies: Mapping[str, Reply]) -> Mapping[str, Body] | Release:
         """The next messages after a phase, or after the last one the release.
 
         Parties that say in their reply that they do not answer become absences.
         """
-        self._phase = phase
+        self._phase, self.again = phase, False
         answered: dict[str, Reply] = {}
         for party in self.header.names:
             reply = replies.get(party)
@@ -91,11 +93,13 @@ class CoordinatorRound:
             for party in answered.keys() - set(outcome.present):
                 self._leave_out(party, "excluded", "the mechanism left it out.")
             return outcome
-        for party in answered.keys() - outcome.keys():
+        if isinstance(outcome, Again):
+            self.again, outcome = True, outcome.messages
+        for party in () if self.again else answered.keys() - outcome.keys():
             self._leave_out(party, "excluded", "the mechanism left it out.")
         return {party: {ROUND_ID: self.header.round_id, **body} for party, body in outcome.items()}
 
-    def _taken(self, phase: str, answered: dict[str, Reply]) -> tuple[Any, Mapping[str, Body] | Release | None]:
+    def _taken(self, phase: str, answered: dict[str, Reply]) -> tuple[Any, Mapping[str, Body] | Again | Release | None]:
         # a step is a function of state and replies, so it can be taken again without a reply that it cannot read
         carrier = self.settings.mechanism.carrier
         while answered:
@@ -121,7 +125,7 @@ class CoordinatorRound:
 
     def _is_receipted(self, phase: str, reply: Reply) -> bool:
         """Whether the reply carries what was asked for: in the last phase of a paid round, its party's receipt."""
-        if not self.header.receipts or phase != self.phases[-1]:
+        if not self.header.receipts or phase != self.phases[-1] or AGAIN in reply.body:
             return True
         party, header = reply.party, self.header
         released = {name: value for name, value in reply.body.items() if name != RECEIPT}

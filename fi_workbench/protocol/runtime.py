@@ -1,4 +1,4 @@
-"""A party's runtime: the state of open rounds, keyed by round and gone at the deadline, and background work."""
+"""A party's runtime: the state of open rounds, keyed by round and gone at the deadline, and what outlives them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fi_workbench.core.errors import Closed, Refused
+from fi_workbench.core.kept import Kept
 from fi_workbench.protocol.header import MAX_AGE_SECONDS
 
 MAX_OPEN_ROUNDS = 1000
@@ -54,6 +55,7 @@ class PartyRuntime:
         self._jobs: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._worker: threading.Thread | None = None
         self._stopped = False
+        self.kept = Kept()
 
     def begin(self, round_id: str, seconds: float, facts: Any, stays: bool) -> OpenRound:
         """Open a round.
@@ -137,6 +139,7 @@ class PartyRuntime:
             for future, _ in self._jobs:
                 future.cancel()
             self._jobs.clear()
+        self.kept.close()
 
     def _sweep(self, now: float) -> None:
         for round_id in [key for key, opened in self._rounds.items() if opened.expires <= now]:

@@ -14,6 +14,7 @@ from fi_workbench.core.messages import PartyCard
 from fi_workbench.privacy.mechanism import Mechanism, mechanisms
 from fi_workbench.privacy.stack import Stack
 from fi_workbench.protocol.header import Calibration
+from fi_workbench.protocol.ports import INSIDE_MODEL
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,9 +94,13 @@ def _check_rule(rule: Rule, stack: Stack, cards: Sequence[PartyCard]) -> None:
             f"mechanism {carrier.name!r} shows {_seen(carrier.offers)} "
             f"(mechanisms that would show it: {', '.join(shown) or 'none yet'})."
         )
-    if carrier.only_rules is not None and rule.name not in carrier.only_rules:
+    if not carrier.carries(rule.name, rule.affine is not None):
+        carried = [name for name, other in rules.items() if carrier.carries(name, other.affine is not None)]
+        raise DoesNotFit(f"Mechanism {carrier.name!r} carries {', '.join(carried)} only, not rule {rule.name!r}.")
+    if carrier.inside_models and stack.noise:
         raise DoesNotFit(
-            f"Mechanism {carrier.name!r} carries {', '.join(sorted(carrier.only_rules))} only, not rule {rule.name!r}."
+            f"Under mechanism {carrier.name!r} no party sees its own answer, so {stack.noise[0].name!r} cannot blur "
+            "it; leave the noise out."
         )
     if rule.asks_again and stack.noise:
         raise DoesNotFit(
@@ -104,6 +109,7 @@ def _check_rule(rule: Rule, stack: Stack, cards: Sequence[PartyCard]) -> None:
         )
     check_outputs(rule, {card.name: card.outputs for card in cards})
     check_facts(rule, {card.name: card.facts for card in cards})
+    _check_members(rule, carrier, cards)
     _check_asked_again(rule, cards)
 
 
@@ -118,6 +124,28 @@ def _check_carrier(carrier: Mechanism, cards: Iterable[PartyCard], n_parties: in
     if n_parties < carrier.min_parties:
         why = f": {carrier.why_min_parties}" if carrier.why_min_parties else ""
         raise DoesNotFit(f"Mechanism {carrier.name!r} needs {carrier.min_parties} parties; there are {n_parties}{why}.")
+
+
+def _check_members(rule: Rule, carrier: Mechanism, cards: Sequence[PartyCard]) -> None:
+    """Refuse helpers where they have nothing to do, and models that cannot be computed with while they are hidden."""
+    helpers = [card.name for card in cards if card.model == "helper"]
+    if helpers and not carrier.inside_models:
+        raise DoesNotFit(
+            f"{', '.join(helpers)} {'has' if len(helpers) == 1 else 'have'} no model: a helper takes part under "
+            f"{' and '.join(name for name, kind in _carriers() if kind.inside_models) or 'no mechanism here'} only."
+        )
+    if helpers and rule.enrolment is not None and len(cards) - len(helpers) < 3:
+        raise DoesNotFit(
+            f"Rule {rule.name!r} sums private facts of the parties, and of a sum of two each knows the other's part; "
+            "it needs three parties with a model."
+        )
+    if carrier.inside_models:
+        outside = [card.name for card in cards if INSIDE_MODEL not in card.capabilities]
+        if outside:
+            raise DoesNotFit(
+                f"Mechanism {carrier.name!r} computes with the models themselves: those of {', '.join(outside)} are no "
+                "torch modules that return logits (Party.from_torch)."
+            )
 
 
 def _check_asked_again(rule: Rule, cards: Iterable[PartyCard]) -> None:

@@ -8,7 +8,7 @@ from fi_workbench.core.disclosure import satisfies
 from fi_workbench.core.errors import FederationError
 from fi_workbench.privacy import mechanisms
 from fi_workbench.privacy.accountant import n_affordable, protected
-from fi_workbench.privacy.mechanism import Occasion
+from fi_workbench.privacy.context import Occasion
 from fi_workbench.privacy.stack import Stack, make_mechanism
 from fi_workbench.protocol.journal import Journal
 from fi_workbench.protocol.policy import Policy

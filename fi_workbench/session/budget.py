@@ -91,7 +91,7 @@ def book_round(
     A party that did not begin (it refused the question, or could not be reached) spent nothing; whoever fell out later
     has, for all that is known here.
     """
-    begun, first = tuple(parties), settings.mechanism.carrier.phases[0]
+    begun, first = tuple(parties), settings.mechanism.carrier.phases_of(header.kind)[0]
     spared = {one.party for one in absent if one.phase == first and one.kind in ("refused", "unreachable")}
     if not begun:
         return

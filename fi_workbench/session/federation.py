@@ -167,7 +167,7 @@ class Federation(Reachable):
         demo: Demo | None,
     ) -> None:
         """Take over what a copy shares, checked; ``parties`` is None for whoever is on the link."""
-        runtime.venue.teach(settings.mechanism.carrier.phases)
+        runtime.venue.teach(settings.mechanism.carrier.all_phases)
         newcomers = [party for party in parties or () if not runtime.venue.knows(party)]
         try:
             if parties is None:

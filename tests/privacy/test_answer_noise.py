@@ -19,8 +19,8 @@ from fi_workbench.privacy.answer_noise import (
     gaussian_multiplier,
     simplex_projection,
 )
+from fi_workbench.privacy.context import Occasion
 from fi_workbench.privacy.event import UNPROTECTED, Event
-from fi_workbench.privacy.mechanism import Occasion
 from tests.harness import Table, linear_party, queries
 
 NOISES = [name for name, kind in mechanisms.items() if issubclass(kind, AnswerNoise)]

@@ -8,8 +8,8 @@ from fi_workbench.core.errors import InvalidOption
 from fi_workbench.core.keystream import Keystream
 from fi_workbench.privacy import make_mechanism
 from fi_workbench.privacy.coarsening import Rounded, TopK
+from fi_workbench.privacy.context import Occasion
 from fi_workbench.privacy.event import UNPROTECTED
-from fi_workbench.privacy.mechanism import Occasion
 
 ROWS = np.array([[0.55, 0.25, 0.15, 0.05], [0.1, 0.2, 0.3, 0.4], [0.25, 0.25, 0.25, 0.25]])
 NOISE = Keystream.seeded(0)

@@ -13,9 +13,9 @@ from fi_workbench.core.errors import DoesNotFit, InvalidOption, Refused
 from fi_workbench.core.keystream import Keystream
 from fi_workbench.core.summand import Component
 from fi_workbench.privacy import make_mechanism, mechanisms
+from fi_workbench.privacy.context import Occasion
 from fi_workbench.privacy.distributed import LEAST_STEPS, DistributedGaussian, gaussian_share
 from fi_workbench.privacy.event import UNPROTECTED, Event
-from fi_workbench.privacy.mechanism import Occasion
 from fi_workbench.privacy.secure_sum.layout import Layout
 from fi_workbench.privacy.secure_sum.mechanism import SecureSum
 from fi_workbench.privacy.secure_sum.party import INCLUDED, PartyState

@@ -5,7 +5,7 @@ import pytest
 
 from fi_workbench.aggregation import aggregate, rules
 from fi_workbench.aggregation.apply import components_of
-from fi_workbench.privacy.mechanism import CoordinatorContext
+from fi_workbench.privacy.context import CoordinatorContext
 from fi_workbench.privacy.plain import SUM, gather
 from tests.harness import Table, linear_party, queries
 

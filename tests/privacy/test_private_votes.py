@@ -14,8 +14,8 @@ from fi_workbench.core.errors import DoesNotFit
 from fi_workbench.core.keystream import Keystream
 from fi_workbench.privacy import make_mechanism, mechanisms
 from fi_workbench.privacy.accountant import epsilon_of
+from fi_workbench.privacy.context import Occasion
 from fi_workbench.privacy.event import UNPROTECTED, Event
-from fi_workbench.privacy.mechanism import Occasion
 from fi_workbench.privacy.private_votes import AGAIN, VOTES
 from fi_workbench.privacy.secure_sum.layout import Layout
 from fi_workbench.protocol.settings import check_fit

@@ -12,8 +12,8 @@ from fi_workbench.core.errors import InvalidOption
 from fi_workbench.core.identity import Identity
 from fi_workbench.core.keyfile import KeyFile
 from fi_workbench.privacy.accountant import epsilon_of, n_affordable
+from fi_workbench.privacy.context import Occasion
 from fi_workbench.privacy.event import UNPROTECTED, Event
-from fi_workbench.privacy.mechanism import Occasion
 from fi_workbench.privacy.stack import make_mechanism
 from fi_workbench.protocol.client_side import ClientSide
 from fi_workbench.protocol.journal import FileJournal, MemoryJournal

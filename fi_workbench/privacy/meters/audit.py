@@ -22,7 +22,8 @@ from fi_workbench.core.arrays import Outputs, to_logits
 from fi_workbench.core.errors import InvalidOption
 from fi_workbench.core.keystream import Keystream
 from fi_workbench.privacy.accountant import epsilon_of
-from fi_workbench.privacy.mechanism import AnswerNoise, Occasion
+from fi_workbench.privacy.context import Occasion
+from fi_workbench.privacy.mechanism import AnswerNoise
 
 World: TypeAlias = Literal[0, 1]
 

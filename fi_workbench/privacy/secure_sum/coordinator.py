@@ -11,7 +11,7 @@ import numpy as np
 from fi_workbench.core.errors import InvalidReply
 from fi_workbench.core.identity import BadSignature
 from fi_workbench.core.messages import Body, Release, Reply
-from fi_workbench.privacy.mechanism import CoordinatorContext
+from fi_workbench.privacy.context import CoordinatorContext
 from fi_workbench.privacy.secure_sum.keys import Announced, commitment, is_agreed, private_key, public_part
 from fi_workbench.privacy.secure_sum.layout import Ring, check_vector
 from fi_workbench.privacy.secure_sum.masking import add_pairwise, own_mask

@@ -26,8 +26,9 @@ from fi_workbench.core.disclosure import Disclosure, Item, Need
 from fi_workbench.core.messages import Body, Release, Reply
 from fi_workbench.core.options import Between
 from fi_workbench.core.summand import Component, Summand
+from fi_workbench.privacy.context import CoordinatorContext, Occasion, PartyContext
 from fi_workbench.privacy.event import UNPROTECTED, Event
-from fi_workbench.privacy.mechanism import CoordinatorContext, Mechanism, Occasion, PartyContext, mechanisms
+from fi_workbench.privacy.mechanism import Mechanism, mechanisms
 from fi_workbench.privacy.sampling import discrete_laplace
 from fi_workbench.privacy.secure_sum import coordinator, party
 from fi_workbench.privacy.secure_sum.graph import degree_of, graph_of, threshold_of

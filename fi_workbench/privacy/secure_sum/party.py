@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from fi_workbench.core.errors import Refused
 from fi_workbench.core.identity import BadSignature
 from fi_workbench.core.messages import Body
-from fi_workbench.privacy.mechanism import PartyContext
+from fi_workbench.privacy.context import PartyContext
 from fi_workbench.privacy.secure_sum.keys import (
     ANNOUNCED_BYTES,
     SIGNATURE_BYTES,

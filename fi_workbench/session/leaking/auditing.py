@@ -13,7 +13,8 @@ from fi_workbench.aggregation.apply import components_of
 from fi_workbench.core.errors import DoesNotFit
 from fi_workbench.parties import Party
 from fi_workbench.privacy.accountant import epsilon_of
-from fi_workbench.privacy.mechanism import AnswerNoise, Mechanism, Occasion
+from fi_workbench.privacy.context import Occasion
+from fi_workbench.privacy.mechanism import AnswerNoise, Mechanism
 from fi_workbench.privacy.meters.audit import Audit, World, audit_epsilon
 from fi_workbench.privacy.stack import MechanismLike, Stack, make_mechanism
 from fi_workbench.session.federation import Federation

@@ -20,8 +20,8 @@ from fi_workbench.core.errors import FederationError, InvalidOption, InvalidQuer
 from fi_workbench.core.progress import OnProgress, Progress, quiet
 from fi_workbench.core.records import RoundRecord
 from fi_workbench.privacy.accountant import Accounting, epsilon_of
+from fi_workbench.privacy.context import Occasion
 from fi_workbench.privacy.event import Event
-from fi_workbench.privacy.mechanism import Occasion
 from fi_workbench.session.trading_off.grid import default_settings
 from fi_workbench.session.trading_off.result import Setting, TradeOff, TradeOffRow
 

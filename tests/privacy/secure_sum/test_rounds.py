@@ -8,8 +8,8 @@ from fi_workbench.aggregation import rules
 from fi_workbench.core.disclosure import satisfies
 from fi_workbench.core.errors import DoesNotFit, NoAnswer
 from fi_workbench.privacy import make_mechanism
+from fi_workbench.privacy.context import Occasion
 from fi_workbench.privacy.event import UNPROTECTED, Event
-from fi_workbench.privacy.mechanism import Occasion
 from fi_workbench.privacy.secure_sum import SecureSum
 from fi_workbench.protocol.ports import CAPABILITIES
 from tests.harness import linear_party, queries

@@ -11,8 +11,8 @@ from fi_workbench.aggregation.apply import components_of, enrolment_components_o
 from fi_workbench.core.disclosure import Disclosure, Item, Need, Role, satisfies
 from fi_workbench.incentives.contribution import contribution_methods
 from fi_workbench.privacy.accountant import epsilon_of
+from fi_workbench.privacy.context import Kind, Occasion
 from fi_workbench.privacy.event import Event, Relation
-from fi_workbench.privacy.mechanism import Kind, Occasion
 from fi_workbench.privacy.plain import Plain
 from fi_workbench.session.federation import Federation
 from fi_workbench.widgets.wording import listed, noise, protects_nobody, title

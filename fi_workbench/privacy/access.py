@@ -1,0 +1,53 @@
+"""What a party lends to a mechanism that computes with its model itself, over many rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from fi_workbench.core.affine import AffineSummand
+from fi_workbench.core.kept import Kept
+from fi_workbench.core.peers import PeerNetwork
+
+
+@dataclass(frozen=True, eq=False)
+class ModelAccess:
+    """All of it stays with the party.
+
+    Parameters
+    ----------
+    client : str
+        The asker's Ed25519 key in hexadecimal.
+    input_shape : tuple of int
+        Of one query.
+    module : callable
+        ``() -> torch module``, or None for a helper, which has no model.
+    version : callable
+        ``() -> str``: changes whenever the model does.
+    sample : array (query, *input_shape), optional
+        Some of the owner's own queries: how large values get within the model is measured on them.
+    affine : callable
+        ``() -> AffineSummand``: the rule's summand as a map of the model's logits.
+    temperature : float
+        By which the logits are divided first.
+    network : PeerNetwork, optional
+        None where this party has no channels to others.
+    kept : Kept
+        Lives as long as the party.
+    end : float
+        Of this round, in monotonic seconds.
+    """
+
+    client: str
+    input_shape: tuple[int, ...]
+    module: Callable[[], Any]
+    version: Callable[[], str]
+    sample: NDArray[Any] | None
+    affine: Callable[[], AffineSummand]
+    temperature: float
+    network: PeerNetwork | None
+    kept: Kept
+    end: float
