@@ -22,6 +22,10 @@ Body: TypeAlias = Mapping[str, BodyValue]
 """The content of one message: flat, by name; arrays travel as their raw bytes."""
 
 
+AGAIN = "again"
+"""Field of a reply by which a party says that it has more to say in the same phase."""
+
+
 @dataclass(frozen=True)
 class PartyCard:
     """What a party announces of itself; nothing private.

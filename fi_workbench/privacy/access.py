@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from fi_workbench.core.affine import AffineSummand
+from fi_workbench.core.arrays import Queries
 from fi_workbench.core.kept import Kept
 from fi_workbench.core.peers import PeerNetwork
 
@@ -21,12 +22,17 @@ class ModelAccess:
     ----------
     client : str
         The asker's Ed25519 key in hexadecimal.
+    asked : str
+        Digest of how it is asked (rule, options, mechanism, calibration) and of whom: alike in all rounds that one
+        preparation serves.
     input_shape : tuple of int
         Of one query.
     module : callable
         ``() -> torch module``, or None for a helper, which has no model.
     version : callable
         ``() -> str``: changes whenever the model does.
+    predict : callable
+        ``(queries) -> (query, class)``: the model's own logits, in the clear.
     sample : array (query, *input_shape), optional
         Some of the owner's own queries: how large values get within the model is measured on them.
     affine : callable
@@ -42,9 +48,11 @@ class ModelAccess:
     """
 
     client: str
+    asked: str
     input_shape: tuple[int, ...]
     module: Callable[[], Any]
     version: Callable[[], str]
+    predict: Callable[[Queries], NDArray[Any]]
     sample: NDArray[Any] | None
     affine: Callable[[], AffineSummand]
     temperature: float

@@ -23,6 +23,9 @@ from fi_workbench.core.registry import Registry
 from fi_workbench.privacy.context import CoordinatorContext, Kind, Occasion, PartyContext
 from fi_workbench.privacy.event import UNPROTECTED, Event
 
+STALE = "this party does not hold the session (any more)"
+"""Begins the reason of a refusal that a new preparation mends."""
+
 
 @dataclass(frozen=True)
 class Again:
@@ -138,7 +141,7 @@ class Mechanism(ABC):
         """
         return None, payload
 
-    def begin(self, cohort: Mapping[str, PublicIdentity]) -> tuple[Any, Body]:
+    def begin(self, occasion: Occasion) -> tuple[Any, Body]:
         """At the client: the state and the message that a round of kind ``prepare`` begins with."""
         raise NotImplementedError(f"{self.name} prepares nothing.")
 

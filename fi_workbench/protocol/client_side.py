@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fi_workbench.aggregation.apply import finish
+from fi_workbench.aggregation.apply import components_of, finish
 from fi_workbench.aggregation.rule import Rule
 from fi_workbench.core.arrays import Scores, to_simplex
 from fi_workbench.core.digest import sha256
 from fi_workbench.core.identity import Identity, PublicIdentity
 from fi_workbench.core.messages import Body, Question, Release
-from fi_workbench.privacy.context import Kind
+from fi_workbench.privacy.context import Kind, Occasion
 from fi_workbench.privacy.mechanism import Mechanism, Prepared
 from fi_workbench.privacy.stack import Stack
 from fi_workbench.protocol.header import RoundHeader, cohort_of
@@ -97,10 +97,14 @@ class ClientSide:
         cohort: Mapping[str, PublicIdentity],
         totals: Mapping[str, NDArray[Any]],
         seed: int,
+        n_classes: int,
     ) -> Asked:
         """Sign what sets a cohort up, for a mechanism that :attr:`~Mechanism.prepares`."""
-        carrier = settings.mechanism.carrier
-        state, begun = carrier.begin(cohort)
+        carrier, rule = settings.mechanism.carrier, settings.rule
+        declared = components_of(rule, n_classes, settings.on_absence, settings.rule_options)
+        state, begun = carrier.begin(
+            Occasion("prepare", rule.name, declared, len(cohort), 0, n_classes, bool(rule.facts))
+        )
         payload = dict(begun) | {TOTALS + name: array for name, array in totals.items()}
         return self._asked("prepare", payload, payload, sha256({}), None, settings, cohort, seed, state, carrier)
 

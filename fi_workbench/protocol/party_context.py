@@ -19,7 +19,7 @@ from fi_workbench.aggregation.apply import components_of, enrolment_components_o
 from fi_workbench.aggregation.rule import LocalView, OnAbsence, Rule
 from fi_workbench.core.affine import AffineSummand
 from fi_workbench.core.arrays import at_temperature, check_answer
-from fi_workbench.core.digest import canonical
+from fi_workbench.core.digest import canonical, sha256
 from fi_workbench.core.errors import InvalidParty, Refused
 from fi_workbench.core.identity import Identity, PublicIdentity, statement, verify
 from fi_workbench.core.kept import Kept
@@ -166,9 +166,10 @@ def _access(owner: Owner, header: RoundHeader, affine: Callable[[], AffineSumman
         if party.facts.temperature is None:
             raise InvalidParty("The party holds no temperature, which calibration needs.")
         temperature = party.facts.temperature
+    asked = sha256([header.rule, dict(header.rule_options), header.mechanism, header.calibration, header.cohort])
     return ModelAccess(
-        header.client, party.input_shape, module, lambda: version_of(party.module), party.sample, affine, temperature,
-        owner.network, owner.kept, end,
+        header.client, asked, party.input_shape, module, lambda: version_of(party.module), party.predict,
+        party.sample, affine, temperature, owner.network, owner.kept, end,
     )  # fmt: skip
 
 

@@ -59,8 +59,5 @@ TOTALS = "totals."
 ROUND_ID = "round_id"
 """Names the round in every message after its first phase."""
 
-AGAIN = "again"
-"""Field of a reply by which a party says that it has more to say in the same phase."""
-
 RECEIPT = "receipt"
 """A party's signature of what it released, in its reply of the last phase of a round that is paid for."""

@@ -13,7 +13,7 @@ from fi_workbench.core.arrays import Scores
 from fi_workbench.core.digest import sha256
 from fi_workbench.core.errors import InvalidReply
 from fi_workbench.core.identity import BadSignature
-from fi_workbench.core.messages import Body, PartyCard, Release, Reply
+from fi_workbench.core.messages import AGAIN, Body, PartyCard, Release, Reply
 from fi_workbench.core.plain_text import clean
 from fi_workbench.core.records import Absence, AbsenceKind
 from fi_workbench.core.summand import Component
@@ -21,7 +21,7 @@ from fi_workbench.incentives.ledger import Receipt
 from fi_workbench.privacy.context import CoordinatorContext
 from fi_workbench.privacy.mechanism import Again
 from fi_workbench.protocol.header import RoundHeader
-from fi_workbench.protocol.ports import ABSENT_KIND, ABSENT_REASON, AGAIN, RECEIPT, ROUND_ID
+from fi_workbench.protocol.ports import ABSENT_KIND, ABSENT_REASON, RECEIPT, ROUND_ID
 from fi_workbench.protocol.settings import RoundSettings
 
 _KINDS: dict[str, AbsenceKind] = {"refused": "refused", "invalid": "invalid", "raised": "raised"}

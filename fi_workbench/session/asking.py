@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,8 +29,10 @@ from fi_workbench.session.beside import Beside, ask_beside
 from fi_workbench.session.budget import book_round
 from fi_workbench.session.cohorts import both
 from fi_workbench.session.crediting import credited
+from fi_workbench.session.enrolling import Enrolment, enrolled
 from fi_workbench.session.paying import earned, escrow
-from fi_workbench.session.runtime import Enrolled, Runtime
+from fi_workbench.session.preparing import Preparation, Stale, ended, preparation
+from fi_workbench.session.runtime import Runtime
 from fi_workbench.session.settings import Settings
 
 MIN_SECONDS = 1e-3
@@ -68,21 +70,55 @@ def _ask(
     cancelled: threading.Event | None,
     on_event: OnEvent | None,
 ) -> RoundRecord:
-    names = tuple(party.name for party in parties)
     started = datetime.now(UTC).isoformat(timespec="milliseconds")
-    end = time.monotonic() + settings.deadline_seconds
     seed = derive_seed(settings.seed, "round", number) % 2**63
-    stages: dict[str, float] = {}
-    for_round = settings.for_round()
-    enrolment = _enrolled(runtime, for_round, tuple(parties), seed, stages, cancelled)
+    for_round, first = settings.for_round(), True
+    while True:
+        stages: dict[str, float] = {}
+        end = time.monotonic() + settings.deadline_seconds
+        before = enrolled(runtime, for_round, tuple(parties), seed, stages, cancelled)
+        with preparation(runtime, for_round, before.cohort, before.totals, seed, stages, cancelled) as prepared:
+            left = max(end + stages.get("prepare", 0.0) - time.monotonic(), MIN_SECONDS)  # enrolment has taken some
+            try:
+                return _round(
+                    runtime, settings, parties, question, number, replace(for_round, deadline_seconds=left),
+                    before.after(prepared), prepared, started, seed, stages, cancelled, on_event, first=first,
+                )  # fmt: skip
+            except Stale:
+                first = False
 
+
+def _round(
+    runtime: Runtime,
+    settings: Settings,
+    parties: Sequence[Party],
+    question: Question,
+    number: int,
+    for_round: RoundSettings,
+    enrolment: Enrolment,
+    prepared: Preparation,
+    started: str,
+    seed: int,
+    stages: dict[str, float],
+    cancelled: threading.Event | None,
+    on_event: OnEvent | None,
+    *,
+    first: bool,
+) -> RoundRecord:
+    """The round itself, and its record.
+
+    Raises
+    ------
+    Stale
+        Its set-up is known no more at a party; nothing was answered, and it can be asked again.
+    """
+    names = tuple(party.name for party in parties)
     clock = time.perf_counter()
     link = runtime.venue.link(enrolment.cohort)
     identities = {name: card.identity for name, card in link.cards.items()}
-    left = max(end - time.monotonic(), MIN_SECONDS)  # enrolment has taken some
     paid = runtime.ledger is not None and settings.budget_micro > 0
-    within = replace(for_round, deadline_seconds=left, receipts=paid)
-    asked = runtime.client.protect(question, within, identities, enrolment.totals, seed)
+    within = replace(for_round, receipts=paid)
+    asked = runtime.client.protect(question, within, identities, enrolment.totals, seed, prepared.prepared)
     stages["protect"] = time.perf_counter() - clock
 
     with escrow(runtime.ledger, runtime.client, asked, settings.budget_micro) as held:
@@ -91,6 +127,7 @@ def _ask(
         if enrolment.cohort:
             outcome = run_round(link, asked.header, asked.messages, within, cancelled=cancelled, on_event=on_event)
             book_round(runtime.venue, asked.header, within, enrolment.cohort, outcome.log.absent)
+            ended(runtime, prepared, outcome, first=first)
         else:  # nobody is left to ask
             outcome = Outcome(Release(present=()), None, RoundLog(asked.header.round_id, {}, (), (), {}, Cost()))
         opened = _opened(runtime, settings, for_round, names, asked, outcome)
@@ -145,7 +182,7 @@ def _record(
     settings: Settings,
     parties: Sequence[Party],
     question: Question,
-    enrolment: _Enrolment,
+    enrolment: Enrolment,
     asked: Asked,
     outcome: Outcome,
     opened: _Opened,
@@ -203,69 +240,11 @@ def _answered(scores: Scores, settings: Settings, release: Release) -> NDArray[n
     return sure if release.answered is None else sure & release.answered
 
 
-@dataclass(frozen=True, eq=False)
-class _Enrolment:
-    """Who takes part in a round, and what they and the others are told of the enrolment before it."""
-
-    cohort: tuple[Party, ...]
-    totals: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    absent: tuple[Absence, ...] = ()
-    cost: Cost = field(default_factory=Cost)
-
-
-def _enrolled(
-    runtime: Runtime,
-    for_round: RoundSettings,
-    parties: tuple[Party, ...],
-    seed: int,
-    stages: dict[str, float],
-    cancelled: threading.Event | None,
-) -> _Enrolment:
-    """The cohort that takes part, its enrolment sums, and absences of those who missed the enrolment."""
-    rule = for_round.rule
-    if rule.enrolment is None:
-        return _Enrolment(parties)
-    clock = time.perf_counter()
-    link = runtime.venue.link(parties)
-    identities = {name: card.identity for name, card in link.cards.items()}
-    # versioned by the member set: another cohort has other sums
-    how = sha256([rule.name, dict(for_round.rule_options), for_round.mechanism.settings()])
-    key = (how, frozenset(who.verify_key for who in identities.values()), _claims(runtime, parties))
-    known, cost = runtime.enrolled(key), Cost()
-    if known is None:
-        # half of the time: a party that hangs here must leave the others enough to answer
-        half = replace(for_round, deadline_seconds=for_round.deadline_seconds / 2)
-        asked = runtime.client.protect(None, half, identities, {}, seed)
-        outcome = run_round(link, asked.header, asked.messages, half, cancelled=cancelled)
-        book_round(runtime.venue, asked.header, half, parties, outcome.log.absent)
-        stages["enrol"], cost = time.perf_counter() - clock, outcome.log.cost
-        if not outcome.release.present:
-            return _Enrolment((), absent=tuple(replace(one, phase="enrol") for one in outcome.log.absent), cost=cost)
-        release = runtime.client.open(asked, outcome.release, for_round.mechanism)
-        told = {absence.party: f"{absence.kind}, {absence.reason}" for absence in outcome.log.absent}
-        missed = {name: told.get(name, "left out") for name in identities if name not in release.present}
-        known = runtime.enrol(key, Enrolled(dict(release.sums or {}), release.present, missed))
-    stages["enrol"] = time.perf_counter() - clock
-    cohort = tuple(party for party in parties if party.name in known.members)
-    again = "the cohort enrols again in half a minute."
-    absent = tuple(
-        Absence(name, "enrol", "excluded", f"it missed the enrolment ({why}); {again}")
-        for name, why in known.missed.items()
-    )
-    return _Enrolment(cohort, known.totals, absent, cost)
-
-
 def _payable(asked: Asked, outcome: Outcome) -> tuple[str, ...]:
     """Who can be paid: those present, and where receipts were asked for, those who signed one."""
     present = outcome.release.present
     signed = {receipt.party for receipt in outcome.receipts}
     return tuple(party for party in present if party in signed) if asked.header.receipts else present
-
-
-def _claims(runtime: Runtime, parties: tuple[Party, ...]) -> tuple[str, ...]:
-    """How those are set to behave who may claim other facts than they hold: they are enrolled again."""
-    set_to = [runtime.venue.behaviour(party) for party in parties]
-    return tuple(sha256(one.settings()) if one is not None else "" for one in set_to)
 
 
 def _digest(

@@ -21,6 +21,7 @@ from fi_workbench.protocol.ports import ANNOUNCE, RELEASED
 from fi_workbench.transport.client_app import PartyApp, client_app
 from fi_workbench.transport.link import FlowerLink
 from fi_workbench.transport.local import LocalGrid
+from fi_workbench.transport.peers.in_process import InProcessNetwork, Switchboard
 
 
 class Embedded:
@@ -38,6 +39,7 @@ class Embedded:
         self.grid = grid or LocalGrid()
         self._members: dict[int, tuple[PartySide, int]] = {}  # by id of the party, which the side keeps alive
         self._apps: dict[int, PartyApp] = {}  # by node
+        self._switchboard = Switchboard()
         self._phases = {ANNOUNCE, RELEASED, *phases_of_all()}
         self._lock = threading.RLock()
         self._closed = False
@@ -53,7 +55,7 @@ class Embedded:
             if self._closed:
                 raise Closed("This federation was closed; make a new one.")
             if id(party) not in self._members:
-                side = PartySide(party, policy=policy)
+                side = PartySide(party, policy=policy, network=InProcessNetwork(self._switchboard, party.name))
                 side.leak, side.standing = self.leak, self.standing
                 app = client_app(side.handle, self._phases)
                 node = self.grid.add(app)
@@ -103,6 +105,10 @@ class Embedded:
                 side = self.side(party)
                 members[party.name] = (self._members[id(party)][1], side.card)
         return FlowerLink(self.grid, members, self.grid.is_busy)
+
+    def meet(self, n_parties: int) -> None:
+        """As many workers as parties: each of them waits for the others within its step."""
+        self.grid.at_least(n_parties)
 
     def account(self, party: Party, client: str) -> tuple[Account, Policy]:
         """From the party's own journal."""

@@ -137,6 +137,9 @@ class Linked:
             members[party.name] = (_NOWHERE if node is None else node, card)
         return FlowerLink(self.remote.grid, members)
 
+    def meet(self, n_parties: int) -> None:
+        """Each has a process of its own."""
+
     def account(self, party: Party, client: str) -> tuple[Account, None]:
         """What was asked of the party over this link, by the one client that it has; its limits are its owner's."""
         with self._lock:

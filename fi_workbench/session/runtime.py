@@ -77,6 +77,8 @@ class Runtime:
         self._running: dict[Any, Running] = {}
         self._enrolments: dict[Any, Enrolled] = {}
         self._lock = threading.RLock()
+        self.set_ups: dict[Any, Any] = {}  # of cohorts, see session/preparing.py
+        self.preparing = threading.Lock()  # guards them; held while one is made
         self._n_rounds, self._under_way = 0, 0
         self._closed = False
 

@@ -64,6 +64,9 @@ class Venue(Protocol):
     def link(self, parties: Sequence[Party]) -> Link:
         """The way to a cohort."""
 
+    def meet(self, n_parties: int) -> None:
+        """Have so many parties be able to answer at once: they will wait for one another."""
+
     def account(self, party: Party, client: str) -> tuple[Account, Policy | None]:
         """What a party granted to the client with this key, and what it agrees to; None where that is not known here.
 

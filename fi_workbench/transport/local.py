@@ -73,6 +73,11 @@ class LocalGrid(WaitingGrid):
             for message in self._mail.pop(node, ()):
                 self._deliver(message, error_reply(message, _GONE))
 
+    def at_least(self, n_workers: int) -> None:
+        """Answer in so many threads from now on: for parties that wait for one another."""
+        with self._work:
+            self._n_workers = max(self._n_workers, n_workers)
+
     def get_node_ids(self) -> list[int]:
         """Node ids of all parties."""
         with self._work:

@@ -1,0 +1,82 @@
+"""The last step: each sender's shares of all models' outputs become one vector, and only the sum of all vectors says anything.
+
+Without it a client and one party break the protocol: a dealer knows B and s, so that with an evaluator's share
+W B - s of its own it solves for W; under rotation the other owner's answer in the same vector is small, and a lattice
+finds W behind it; and an evaluator that serves all models reads off every single answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fi_workbench.core.keystream import Keystream
+from fi_workbench.mpc.keys import SessionKey, zero_share_key
+from fi_workbench.mpc.session import Session
+from fi_workbench.mpc.streams import Lot, MaskSource
+
+NOISE_BOUND = 1 << 19
+"""Of the noise of all owners together, in units of 2^-32: it hides the digits of the sum that no model's accuracy has."""
+
+
+class OutputStep:
+    """One sender's end of it.
+
+    Parameters
+    ----------
+    session : Session
+    me : str
+    key : SessionKey
+
+    Notes
+    -----
+    Not for use from several threads.
+    """
+
+    def __init__(self, session: Session, me: str, key: SessionKey) -> None:
+        self._n_outputs = session.n_outputs
+        self._owns = session.number_owned(me) is not None
+        self._noise_bound = NOISE_BOUND // len(session.triples)
+        place = session.senders.index(me)
+        # of each pair the one named first adds what the other subtracts: the streams cancel in the sum of all
+        self._plus = [MaskSource(zero_share_key(session, me, key, other)) for other in session.senders[place + 1 :]]
+        self._minus = [MaskSource(zero_share_key(session, me, key, other)) for other in session.senders[:place]]
+
+    def vector(self, lot: Lot, shares: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:
+        """What this sender sends the client, (query, output), 32 fractional bits.
+
+        Parameters
+        ----------
+        lot : Lot
+        shares : sequence of ndarray
+            (query, output): this sender's share of the output of each model of which it is owner or evaluator.
+
+        Raises
+        ------
+        MaskReused
+            The lot had its vector already.
+        """
+        total = self._zero_share(lot)
+        for share in shares:
+            total += share
+        if self._owns:
+            total += self._low_noise(total.shape)
+        return total
+
+    def _zero_share(self, lot: Lot) -> NDArray[np.uint64]:
+        shape = (lot.n_queries, self._n_outputs)
+        total = np.zeros(shape, dtype=np.uint64)
+        for source in self._plus:
+            total += source.at(lot, 0).words(total.size).reshape(shape)
+        for source in self._minus:
+            total -= source.at(lot, 0).words(total.size).reshape(shape)
+        for source in (*self._plus, *self._minus):
+            source.close_lot(lot)
+        return total
+
+    def _low_noise(self, shape: tuple[int, ...]) -> NDArray[np.uint64]:
+        width = 2 * self._noise_bound + 1
+        words = Keystream.fresh().words(int(np.prod(shape)))  # 64 bits: the remainder is even to 2^-44
+        return (words % np.uint64(width) - np.uint64(self._noise_bound)).reshape(shape)

@@ -1,0 +1,325 @@
+"""One member of a session: plays all its roles at once, makes lots ahead, and ends the session at the first fault.
+
+After a fault nobody knows which messages arrived, so that going on could use a mask twice: the session is dead, says so
+at once to whoever asks, and the next question needs a new one.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+from typing import Self, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fi_workbench.core.peers import PeerFault, Peers
+from fi_workbench.mpc.compiled import Compiled
+from fi_workbench.mpc.crew import Crew, Unfinished
+from fi_workbench.mpc.keys import SessionKey, query_root, triple_keys
+from fi_workbench.mpc.lots import LotBook
+from fi_workbench.mpc.output import OutputStep
+from fi_workbench.mpc.plan_text import plan_digest
+from fi_workbench.mpc.pool import Made, Pool
+from fi_workbench.mpc.roles import DealerRole, EvaluatorRole, OwnerRole, Seen
+from fi_workbench.mpc.sealing import Seals
+from fi_workbench.mpc.session import KEY_BYTES, BadSession, Session, SessionEnded
+from fi_workbench.mpc.streams import Lot
+from fi_workbench.mpc.watched import WatchedPeers
+
+PlayedRole: TypeAlias = OwnerRole | EvaluatorRole | DealerRole
+
+_T = TypeVar("_T")
+
+DEFAULT_POOL_BYTES = 1 << 29
+
+_AHEAD_SECONDS = 30 * 86_400.0
+"""What is made ahead waits for its peers for as long as the session lives: they may be busy, or have no room yet."""
+
+
+@dataclass(frozen=True)
+class _LotMaterial:
+    by_number: Mapping[int, Made]
+
+    @property
+    def n_bytes(self) -> int:
+        return sum(material.n_bytes for material in self.by_number.values())
+
+
+class SecureParty:
+    """One member's end of one session; may be used from several threads. A context manager, which closes it.
+
+    Parameters
+    ----------
+    session : Session
+    me : str
+    key : SessionKey
+        Whose public part the session has for ``me``; it serves this party alone.
+    peers : Peers
+        Channels to all of the session's ``peers_of(me)``; closed with this party, or at the first fault.
+    compiled : Compiled or None
+        This party's model; None for a helper.
+    pool_bytes : int
+        No more than this is made ahead, but for one lot of each size of batch.
+    observer : callable, optional
+        Told of each message of the roles, and what they hold: for tests and teaching.
+
+    Raises
+    ------
+    BadSession
+        The session does not have this party, with this key and this model's plan.
+    KeyUsed
+        The key serves already.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        me: str,
+        key: SessionKey,
+        peers: Peers,
+        compiled: Compiled | None = None,
+        pool_bytes: int = DEFAULT_POOL_BYTES,
+        observer: Callable[[Seen], None] | None = None,
+    ) -> None:
+        _check_place(session, me, key, compiled)
+        key.claim()
+        self.session, self.me = session, me
+        self._key, self._compiled, self._observer = key, compiled, observer
+        self._peers = WatchedPeers(peers)
+        self._seals = Seals(session, me, key, session.client_public)
+        self._output = OutputStep(session, me, key) if me in session.senders else None
+        self._roles: dict[int, PlayedRole] = {}
+        self._book = LotBook(session.pool_size, session.first_size)
+        self._crew = Crew(f"secure {me}")
+        self._pool = Pool(self._make, pool_bytes, self._fail, f"secure pool {me}")
+        self._lock = threading.Lock()  # guards the book, and the following
+        self._ended: BaseException | None = None
+        self._closed = False
+
+    @property
+    def ready(self) -> int:
+        """Lots in the pool, of the size asked last."""
+        return self._pool.ready
+
+    @property
+    def capacity(self) -> int:
+        """Lots that the pool makes ahead of one size."""
+        return self.session.pool_size
+
+    @property
+    def producing(self) -> bool:
+        """Whether a lot is being made."""
+        return self._pool.producing
+
+    @property
+    def ended(self) -> str:
+        """Why the session ended; empty while it lives."""
+        with self._lock:
+            return self._reason()
+
+    def set_up(self, end: float) -> None:
+        """Exchange with the other members what is needed once; then, lots for the session's first size are made.
+
+        Parameters
+        ----------
+        end : float
+            Monotonic seconds.
+
+        Raises
+        ------
+        PeerFault
+            A peer was late, is gone, or sent what cannot be used; the session has ended.
+        SessionEnded
+            It had ended before.
+        """
+        self._check_alive()
+        with self._ending():
+            roots = self._exchange_query_roots(end)
+            self._roles = {number: self._role(number, roots.get(number)) for number in self._numbers()}
+            self._run([partial(role.set_up, end) for role in self._roles.values()], end, "set_up")
+        first = self.session.first_size
+        if first:
+            self._pool.owe(first, range(self.session.pool_size), 0)
+
+    def answer(self, lot: Lot, sealed: bytes, end: float) -> bytes:
+        """Play all roles for one lot, and seal this party's vector for the client.
+
+        Parameters
+        ----------
+        lot : Lot
+        sealed : bytes
+            What the client sealed for this party.
+        end : float
+            Monotonic seconds.
+
+        Returns
+        -------
+        bytes
+            For the client.
+
+        Raises
+        ------
+        SealBroken, LotUsed
+            The question is refused; nothing was sent, and the session lives on.
+        PeerFault
+            A peer was late, is gone, or sent what cannot be used; the session has ended.
+        SessionEnded
+            It had ended before.
+        """
+        self._check_alive()
+        asked = self._seals.open_question(lot, sealed)
+        with self._lock:
+            # burned before anything is sent for it, and so whatever happens from here on
+            owed = self._book.burn(lot)
+            self._book.retire(asked.retired)
+            self._pool.owe(lot.n_queries, owed, lot.index)
+            self._pool.retire(asked.retired, self._book.floor(asked.retired))
+        with self._ending(), self._pool.answering():
+            vector = self._vector(lot, asked.masked, end)
+        return self._seals.answer(lot, vector)
+
+    def close(self) -> None:
+        """End this party's session: channels are closed, whoever waits gets a fault, threads stop."""
+        with self._lock:
+            self._closed = True
+        self._end(PeerFault(self.me, f"{self.me} closed its end of the session."))
+        self._pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # ------------------------------------------------------------------------------------------------ roles
+
+    def _numbers(self) -> list[int]:
+        return [number for number, triple in enumerate(self.session.triples) if triple.role_of(self.me)]
+
+    def _exchange_query_roots(self, end: float) -> dict[int, bytes]:
+        """The roots of the query masks, by triple, where this party is evaluator or dealer."""
+        roots = {}
+        for number, triple in enumerate(self.session.triples):
+            if triple.evaluator == self.me:
+                roots[number] = query_root(self.session, number, self._key, self.session.client_public)
+                self._peers.send(triple.dealer, _root_tag(number), roots[number])
+        for number, triple in enumerate(self.session.triples):
+            if triple.dealer == self.me:
+                roots[number] = bytes(self._peers.receive(triple.evaluator, _root_tag(number), KEY_BYTES, end))
+        return roots
+
+    def _role(self, number: int, root: bytes | None) -> PlayedRole:
+        triple = self.session.triples[number]
+        plan = self.session.plans[triple.owner]
+        keys = triple_keys(self.session, number, self.me, self._key, root)
+        role: PlayedRole
+        if triple.owner == self.me and self._compiled is not None:
+            role = OwnerRole(triple, number, plan, self._compiled.weights, keys, self._peers)
+        elif triple.evaluator == self.me:
+            role = EvaluatorRole(triple, number, plan, keys, self._peers)
+        else:
+            role = DealerRole(triple, number, plan, keys, self._peers)
+        role.observer = self._observer
+        return role
+
+    def _make(self, lot: Lot, pause: Callable[[], None]) -> _LotMaterial:
+        made: dict[int, Made] = {}
+        for number, role in self._roles.items():
+            pause()
+            made[number] = role.offline(lot, time.monotonic() + _AHEAD_SECONDS)
+        return _LotMaterial(made)
+
+    def _vector(self, lot: Lot, masked: NDArray[np.uint64] | None, end: float) -> NDArray[np.uint64] | None:
+        try:
+            material = self._pool.take(lot, end)
+        except TimeoutError as error:
+            raise self._peers.late(f"/offline/{lot.n_queries}.") from error
+        owned = self.session.number_owned(self.me)
+        calls = [
+            partial(role.online, lot, material.by_number[number], end, masked if number == owned else None)
+            for number, role in self._roles.items()
+        ]
+        shares = [share for share in self._run(calls, end, f"online/{lot.n_queries}.{lot.index}") if share is not None]
+        if self._output is None:
+            return None
+        with self._lock:  # streams are for one thread at a time
+            return self._output.vector(lot, shares)
+
+    def _run(self, calls: list[Callable[[], _T]], end: float, about: str) -> list[_T]:
+        def guarded(call: Callable[[], _T]) -> _T:
+            try:
+                return call()
+            except BaseException as error:
+                self._fail(error)  # at once, so that the roles that wait beside this one stop too
+                raise
+
+        try:
+            return self._crew.run([partial(guarded, call) for call in calls], end)
+        except Unfinished as error:
+            raise self._peers.late(f"/{about}") from error
+
+    # ------------------------------------------------------------------------------------------------ ending
+
+    @contextmanager
+    def _ending(self) -> Iterator[None]:
+        """What fails within ends the session; its first reason is raised, whatever followed from it."""
+        try:
+            yield
+        except BaseException as error:
+            reason = self._fail(error)
+            if reason is error:
+                raise
+            raise reason from error
+
+    def _fail(self, error: BaseException) -> BaseException:
+        """End the session for this reason, or for the one that it has ended for; that one is returned."""
+        if isinstance(error, PeerFault):
+            return self._end(error)
+        if self._ended is None:
+            self._end(PeerFault(self.me, f"{self.me} could not go on: {type(error).__name__}."), error)
+        return self._ended or error
+
+    def _end(self, fault: PeerFault, cause: BaseException | None = None) -> BaseException:
+        with self._lock:
+            if self._ended is not None:
+                return self._ended
+            self._ended = cause or fault
+        self._peers.abort(fault)
+        self._peers.close()  # peers that wait for this party need not wait until their deadlines
+        self._crew.close()
+        self._pool.stop()
+        return self._ended
+
+    def _reason(self) -> str:
+        return "" if self._ended is None else f"{type(self._ended).__name__}: {self._ended}"
+
+    def _check_alive(self) -> None:
+        with self._lock:
+            if self._ended is not None:
+                raise SessionEnded(
+                    f"This session has ended ({self._reason()}) Its masks cannot be used any more; start a new session."
+                )
+
+
+def _check_place(session: Session, me: str, key: SessionKey, compiled: Compiled | None) -> None:
+    if me not in session.members:
+        raise BadSession(f"{me!r} is no member of this session; its members are {', '.join(session.members)}.")
+    if key.public != session.publics[me]:
+        raise BadSession(f"This session has another key for {me!r} than this one.")
+    owns = session.number_owned(me) is not None
+    if owns != (compiled is not None):
+        raise BadSession(f"{me!r} {'owns a model' if owns else 'is a helper'} in this session, but not here.")
+    if compiled is not None and plan_digest(compiled.plan) != plan_digest(session.plans[me]):
+        raise BadSession(f"The plan that this session has for {me!r} is not that of its model.")
+
+
+def _root_tag(number: int) -> str:
+    return f"{number}/set_up/query"

@@ -1,0 +1,236 @@
+"""Lots made ahead, in the background, for the sizes of batch that are being asked.
+
+Why it cannot deadlock. Which lots are made follows from the questions alone (:mod:`fi_workbench.mpc.lots`), so all
+parties make the same ones. Each size has a thread of its own, which makes its lots in the order of their index, and in
+each lot the triples in the order of their number. Take, of one size, the first (index, triple) that is not done at all three
+roles: all three have done what comes before, so each is at it, or held back at its door; and the three roles of one triple
+wait for one another in no circle. A thread is held back only while nobody here waits for its lot: by a full pool, or while
+an answer is under way. Once the lot is asked for, it is asked for at all parties, and nothing holds it back at any.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from fi_workbench.core.errors import Closed
+from fi_workbench.mpc.lots import MAX_LIVE_SIZES
+from fi_workbench.mpc.streams import Lot
+
+_STOP_SECONDS = 0.8
+"""How long :meth:`Pool.close` waits for threads that are in the middle of a computation."""
+
+
+class Made(Protocol):
+    """One lot's material of all roles of a party."""
+
+    @property
+    def n_bytes(self) -> int:
+        """What it takes in memory."""
+
+
+_M = TypeVar("_M", bound=Made)
+
+
+@dataclass(eq=False)
+class _Line(Generic[_M]):
+    """The lots of one size of batch."""
+
+    size: int
+    owed: deque[int] = field(default_factory=deque)
+    made: dict[int, _M] = field(default_factory=dict)
+    floor: int = 0  # earlier ones are dropped as soon as they are made
+    making: int | None = None
+    wanted: int = -1  # the last lot that an answer waits for
+    retired: bool = False
+    last_bytes: int = 0
+    thread: threading.Thread | None = None
+
+    @property
+    def first(self) -> int | None:
+        """The lot that is under way, or comes next."""
+        return self.making if self.making is not None else self.owed[0] if self.owed else None
+
+    @property
+    def is_wanted(self) -> bool:
+        return self.first is not None and self.first <= self.wanted
+
+    def drop(self) -> None:
+        self.made = {index: material for index, material in self.made.items() if index >= self.floor}
+
+
+class Pool(Generic[_M]):
+    """The material of lots that were not asked for yet.
+
+    Parameters
+    ----------
+    make : callable
+        Makes the material of a lot: (lot, pause), where ``pause()`` is called between the roles and returns when the
+        next may go on; called in a thread of the pool's.
+    max_bytes : int
+        No lot is made ahead while more than a third of it is held for one size of batch.
+    failed : callable
+        Told what ``make`` raised, in the thread of the pool's.
+    name : str
+        For the threads' names.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[Lot, Callable[[], None]], _M],
+        max_bytes: int,
+        failed: Callable[[BaseException], None],
+        name: str,
+    ) -> None:
+        self._make, self._failed, self._name = make, failed, name
+        self._line_bytes = max_bytes // MAX_LIVE_SIZES
+        self._lines: dict[int, _Line[_M]] = {}
+        self._n_answering = 0
+        self._closed = False
+        self._asked_last = 0
+        self._changed = threading.Condition(threading.Lock())  # guards all of the above
+
+    @property
+    def ready(self) -> int:
+        """Lots that are made, of the size asked last."""
+        with self._changed:
+            line = self._lines.get(self._asked_last)
+            return len(line.made) if line else 0
+
+    @property
+    def producing(self) -> bool:
+        """Whether a lot is being made."""
+        with self._changed:
+            return any(line.making is not None for line in self._lines.values())
+
+    @property
+    def n_bytes(self) -> int:
+        """Of all material that is held."""
+        with self._changed:
+            return sum(material.n_bytes for line in self._lines.values() for material in line.made.values())
+
+    def owe(self, size: int, indices: range, floor: int) -> None:
+        """Make these lots too, and drop those before ``floor``; the size is the one asked last from here on."""
+        with self._changed:
+            line = self._lines.setdefault(size, _Line(size))
+            line.owed.extend(indices)
+            line.floor, line.retired = max(line.floor, floor), False
+            line.drop()
+            self._asked_last = size
+            self._changed.notify_all()
+            if line.thread is None and line.owed and not self._closed:
+                line.thread = threading.Thread(target=self._run, args=(line,), name=self._name, daemon=True)
+                line.thread.start()
+
+    def retire(self, size: int, floor: int) -> None:
+        """Drop all lots of that size before ``floor``, also those yet to be made: others may wait for this party's part."""
+        with self._changed:
+            line = self._lines.get(size)
+            if line is not None:
+                line.floor, line.retired = max(line.floor, floor), True
+                line.drop()
+                self._changed.notify_all()
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """While it lasts, nothing is made that no answer waits for."""
+        with self._changed:
+            self._n_answering += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._n_answering -= 1
+                self._changed.notify_all()
+
+    def take(self, lot: Lot, end: float) -> _M:
+        """The material of a lot, given out once; waits until it is made.
+
+        Parameters
+        ----------
+        lot : Lot
+            Owed, and not taken before.
+        end : float
+            Monotonic seconds.
+
+        Raises
+        ------
+        TimeoutError
+            It was not made by then.
+        Closed
+            The pool was closed.
+        """
+        with self._changed:
+            line = self._lines[lot.n_queries]
+            line.wanted = max(line.wanted, lot.index)
+            self._changed.notify_all()
+            left = max(0.0, end - time.monotonic())
+            self._changed.wait_for(lambda: self._closed or lot.index in line.made, left)
+            if self._closed:
+                raise Closed("The pool was closed while a lot was waited for.")
+            if lot.index not in line.made:
+                raise TimeoutError(f"Lot {lot.index} of {lot.n_queries} queries was not made in time.")
+            return line.made.pop(lot.index)
+
+    def stop(self) -> None:
+        """Make no more, and drop all; whoever waits for a lot gets :class:`Closed`."""
+        with self._changed:
+            self._closed = True
+            for line in self._lines.values():
+                line.owed.clear()
+                line.made.clear()
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Stop, and wait a moment for the threads."""
+        self.stop()
+        with self._changed:
+            threads = [line.thread for line in self._lines.values() if line.thread is not None]
+        last = time.monotonic() + _STOP_SECONDS
+        for thread in threads:
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, last - time.monotonic()))
+
+    def _may_go(self, line: _Line[_M]) -> bool:
+        if self._closed or line.is_wanted:
+            return True
+        held = sum(material.n_bytes for material in line.made.values())
+        has_room = line.retired or (self._line_bytes > 0 and held + line.last_bytes <= self._line_bytes)
+        return has_room and not self._n_answering
+
+    def _pause(self, line: _Line[_M]) -> None:
+        with self._changed:
+            # no question of room here: what was begun is finished
+            self._changed.wait_for(lambda: self._closed or line.is_wanted or not self._n_answering)
+            if self._closed:
+                raise Closed("The pool was closed.")
+
+    def _run(self, line: _Line[_M]) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: not line.owed or self._may_go(line))
+                if self._closed or not line.owed:
+                    line.thread = None
+                    return
+                line.making = line.owed.popleft()
+                lot = Lot(line.size, line.making)
+            try:
+                material = self._make(lot, lambda: self._pause(line))
+            except BaseException as error:  # noqa: BLE001 (ends the session, which tells whoever asks)
+                with self._changed:
+                    line.making, line.thread = None, None
+                    closed = self._closed
+                if not closed:
+                    self._failed(error)
+                return
+            with self._changed:
+                line.making = None
+                line.last_bytes = material.n_bytes
+                if lot.index >= line.floor and not self._closed:
+                    line.made[lot.index] = material
+                self._changed.notify_all()

@@ -1,0 +1,162 @@
+"""A party's seat in a session: what it takes part with, and what it holds the client's later questions against."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fi_workbench.core.affine import Affine
+from fi_workbench.core.arrays import at_temperature
+from fi_workbench.core.errors import Refused
+from fi_workbench.core.peers import Peers
+from fi_workbench.mpc.compiled import Compiled
+from fi_workbench.mpc.keys import SessionKey, channel_secrets
+from fi_workbench.mpc.party import SecureParty
+from fi_workbench.mpc.session import Session
+from fi_workbench.privacy.access import ModelAccess
+from fi_workbench.privacy.context import PartyContext
+from fi_workbench.privacy.mechanism import STALE
+from fi_workbench.privacy.secure_inference.announcement import Announcement, listed, session_of
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Coming:
+    """A party between its announcement and its session.
+
+    Parameters
+    ----------
+    key : SessionKey
+    compiled : Compiled or None
+        None for a helper.
+    version : str
+        Of the model, as it was compiled.
+    client_public : bytes
+    """
+
+    key: SessionKey
+    compiled: Compiled | None
+    version: str
+    client_public: bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Seat:
+    """One session at one party.
+
+    Parameters
+    ----------
+    party : SecureParty
+    peers : Peers
+    client, asked, version : str
+        Who may ask, how, and the model's state: as when the session was set up.
+    """
+
+    party: SecureParty
+    peers: Peers
+    client: str
+    asked: str
+    version: str
+
+    def check(self, access: ModelAccess) -> None:
+        """Nothing, if a question belongs here.
+
+        Raises
+        ------
+        Refused
+        """
+        if access.client != self.client or access.asked != self.asked:
+            raise Refused("this session was set up for another client, or for another way of asking.")
+        if access.version() != self.version:
+            raise Refused(f"{STALE}: the model has changed since.")
+
+    def close(self) -> None:
+        """Stop its roles and end its channels."""
+        self.party.close()
+        self.peers.close()
+
+
+def coming(
+    context: PartyContext, access: ModelAccess, client_public: bytes, input_bound: float
+) -> tuple[Coming, Announcement]:
+    """What a party brings to a session: its model compiled, and a fresh key.
+
+    Raises
+    ------
+    Refused
+        The model cannot be computed with as it is: its layer is named, numbers are in this party's own log. Or its
+        logits are larger than the rule takes unclipped.
+    """
+    if access.network is None:
+        raise Refused("this party has no channels to others.")
+    module, version, compiled = access.module(), access.version(), None
+    if module is not None:
+        compiled = _compiled(access, module, context.name, input_bound)
+    key = SessionKey()
+    channel = access.network.announce(context.round_digest)
+    weights = "" if compiled is None else secrets.token_hex(16)
+    plan = None if compiled is None else compiled.plan
+    return Coming(key, compiled, version, client_public), Announcement(key.public, channel, plan, weights)
+
+
+def _compiled(access: ModelAccess, module: Any, name: str, input_bound: float) -> Compiled:
+
+    from fi_workbench.mpc.compiler import NotSupported, OutOfBounds, compile_module  # noqa: PLC0415
+
+    summand = access.affine()
+    output = Affine.stacked(summand.maps)
+    scaled = Affine(output.matrix / access.temperature, output.offset)
+    if access.sample is not None:
+        logits = at_temperature(access.predict(access.sample), "logits", access.temperature)
+        largest = float(np.abs(logits - logits.mean(axis=-1, keepdims=True)).max(initial=0.0))
+        if largest > summand.reach:
+            _log.warning("%s: logits reach %.3g on its own sample; the rule clips at %g", name, largest, summand.reach)
+            raise Refused(
+                f"logits of its own sample are larger than {summand.reach:g}, where the rule clips them, and hidden "
+                "ones cannot be clipped; raise the rule's option bound."
+            )
+    try:
+        return compile_module(
+            module, access.input_shape, input_bound=input_bound, sample=access.sample, output=scaled, name=name
+        )
+    except NotSupported as error:  # the architecture is no secret
+        raise Refused(str(error)) from error
+    except OutOfBounds as error:  # how large values get is
+        _log.warning("%s: %s", name, error)
+        raise Refused(
+            f"values within its model may be too large for secure inference, at layer {error.path}; its own log has "
+            "more."
+        ) from error
+
+
+def seated(
+    context: PartyContext, access: ModelAccess, came: Coming, announced: Sequence[bytes], pool_size: int, end: float
+) -> tuple[Session, Seat]:
+    """The session that was announced, with channels to all peers; set-up of the roles is still to come.
+
+    Raises
+    ------
+    InvalidAnswer, DoesNotFit, BadSession
+        The announcements make no session.
+    PeerFault
+        A peer cannot be reached in any way.
+    """
+    if access.network is None:
+        raise Refused("this party has no channels to others.")
+    members = listed(tuple(context.peers), announced)
+    session = session_of(bytes.fromhex(context.round_digest), came.client_public, members, pool_size)
+    reachable: Mapping[str, bytes] = {name: members[name].channel for name in session.peers_of(context.name)}
+    secrets_ = channel_secrets(session, context.name, came.key)
+    peers = access.network.connect(context.round_digest, context.name, reachable, secrets_, end)
+    try:
+        party = SecureParty(session, context.name, came.key, peers, came.compiled)
+    except BaseException:
+        peers.close()
+        raise
+    return session, Seat(party, peers, access.client, access.asked, came.version)
