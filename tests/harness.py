@@ -13,7 +13,8 @@ import fi_workbench as fi
 from fi_workbench.aggregation import rules
 from fi_workbench.core.messages import Question
 from fi_workbench.core.options import check_options
-from fi_workbench.privacy import make_mechanism, mechanisms
+from fi_workbench.privacy import make_mechanism
+from fi_workbench.privacy.mechanism import mechanisms, phases_of_all
 from fi_workbench.protocol.client_side import ClientSide
 from fi_workbench.protocol.engine import run_round
 from fi_workbench.protocol.party_side import PartySide
@@ -21,6 +22,7 @@ from fi_workbench.protocol.settings import RoundSettings
 from fi_workbench.transport.client_app import client_app
 from fi_workbench.transport.link import FlowerLink
 from fi_workbench.transport.local import LocalGrid
+from fi_workbench.transport.peers.in_process import InProcessNetwork, Switchboard
 
 CLASSES = ("cat", "dog", "owl")
 SHAPE = (4,)
@@ -55,6 +57,26 @@ def linear_party(name, seed=0, outputs="logits", **facts):
     return fi.Party.from_callable(model, name=name, classes=CLASSES, input_shape=SHAPE, outputs=outputs, **facts)
 
 
+def torch_party(name, seed=0, **facts):
+    """The linear party of that name as a torch module, with some queries of its own."""
+    import torch
+
+    weights = weights_of(linear_party(name, seed))
+    module = torch.nn.Linear(*weights.shape, bias=False)
+    with torch.no_grad():
+        module.weight.copy_(torch.from_numpy(weights.T))
+    facts = facts or {"class_counts": [5 + len(name), 3, 9]}
+    sample = np.random.default_rng([seed, 7, *name.encode()]).normal(size=(32, *SHAPE)).astype(np.float32)
+    return fi.Party.from_torch(
+        module, name=name, classes=CLASSES, input_shape=SHAPE, sample=sample, device="cpu", **facts
+    )
+
+
+def weights_of(party):
+    """The weights of a linear party, (input, class)."""
+    return party.function.__defaults__[0] if party.module is None else party.module.weight.detach().numpy().T
+
+
 def queries(n=6, seed=1):
     """`n` queries for linear parties, (query, 4)."""
     return np.random.default_rng(seed).normal(size=(n, 4)).astype(np.float32)
@@ -67,15 +89,22 @@ class Table:
     """
 
     def __init__(self, parties, *, wrap: Mapping | None = None, policies: Mapping | None = None, through_wire=False):
-        self.sides = {party.name: PartySide(party, policy=(policies or {}).get(party.name)) for party in parties}
+        board = Switchboard()
+        self.sides = {
+            party.name: PartySide(
+                party, policy=(policies or {}).get(party.name), network=InProcessNetwork(board, party.name)
+            )
+            for party in parties
+        }
         self.grid = LocalGrid(through_wire=through_wire)
         self.client = ClientSide()
         self.to_parties, self.from_parties = [], []  # (party, phase, body)
-        phases = {phase for _, kind in mechanisms.items() for phase in getattr(kind, "phases", ())}
+        self.grid.at_least(len(self.sides))
+        self.prepared = None
         members = {}
         for name, side in self.sides.items():
             handle = (wrap or {}).get(name, lambda handle: handle)(side.handle)
-            members[name] = (self.grid.add(client_app(self._recorded(name, handle), phases)), side.card)
+            members[name] = (self.grid.add(client_app(self._recorded(name, handle), phases_of_all())), side.card)
         self.link = FlowerLink(self.grid, members, self.grid.is_busy)
 
     def _recorded(self, name, handle):
@@ -96,7 +125,19 @@ class Table:
     def protect(self, asked, settings, totals=None, seed=7):
         identities = {name: side.card.identity for name, side in self.sides.items()}
         question = None if asked is None else Question(asked)
-        return self.client.protect(question, settings, identities, totals or {}, seed)
+        if settings.mechanism.carrier.prepares and self.prepared is None and asked is not None:
+            self.prepare(settings, totals, seed)
+        return self.client.protect(question, settings, identities, totals or {}, seed, self.prepared)
+
+    def prepare(self, settings, totals=None, seed=7):
+        """Set the cohort up, for a mechanism that wants it."""
+        identities = {name: side.card.identity for name, side in self.sides.items()}
+        set_up = self.client.prepare(settings, identities, totals or {}, seed, len(CLASSES))
+        outcome = run_round(self.link, set_up.header, set_up.messages, settings)
+        assert outcome.release.present == tuple(self.sides), outcome.log.absent
+        carrier = settings.mechanism.carrier
+        self.prepared = carrier.set_up(set_up.state, outcome.release, identities, set_up.header.round_id)
+        return outcome
 
     def run(self, asked, settings, *, totals=None, cancelled: threading.Event | None = None, on_event=None):
         """(outcome, opened release, scores or None) of one round."""

@@ -58,6 +58,10 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--allow-plain-http", action="store_true", help="with --insecure: to another computer too, readable on the way"
     )
+    parser.add_argument(
+        "--peers-at", metavar="HOST[:PORT]", default="127.0.0.1",
+        help="where other parties reach this one, for secure inference; else the link relays (this computer only)",
+    )  # fmt: skip
     _add_limits(parser.add_argument_group("limits, which refuse by name what goes beyond them"))
     parser.add_argument("--behave", metavar="NAME", help="for a teaching lab: be dishonest in this way")
     parser.add_argument("--log", type=Path, metavar="FILE", help="where questions and refusals are written down")
@@ -163,7 +167,7 @@ def _stay(
         party, options.link, key=options.key, token=options.token or os.environ.get(_VARIABLE) or None,
         fingerprint=options.fingerprint, root_certificates=options.root_certificate, insecure=options.insecure,
         allow_plain_http=options.allow_plain_http, policy=policy, behaviour=behaviour,
-        log=options.log or usual_path(party.name, fingerprint),
+        log=options.log or usual_path(party.name, fingerprint), peers_at=options.peers_at,
         on_event=_json_lines if options.json else _status_lines(Console(soft_wrap=True, highlight=False)),
     )  # fmt: skip
     console.print(f"{party.name}, key {fingerprint}; log in {joined.log_path}", soft_wrap=True, markup=False)

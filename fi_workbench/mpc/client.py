@@ -49,7 +49,7 @@ class SecureClient:
         self._lock = threading.Lock()
 
     def ask(self, queries: ArrayLike) -> tuple[Lot, Mapping[str, bytes]]:
-        """Mask queries for each model, and burn the lot that they go with.
+        r"""Mask queries for each model, and burn the lot that they go with.
 
         The questions of one session reach all parties in the order in which they were asked; ask the next when this
         one is answered, or given up.
@@ -57,7 +57,7 @@ class SecureClient:
         Parameters
         ----------
         queries : array_like of float
-            (query, \\*input_shape).
+            (query, \*input_shape).
 
         Returns
         -------
@@ -75,9 +75,7 @@ class SecureClient:
             lot, retired = self._book.choose(len(encoded))
             self._open.add(lot)
             masked = {owner: encoded - self._mask(owner, lot) for owner in self._sources}
-        sealed = {
-            name: seals.question(lot, AskedLot(retired, masked.get(name))) for name, seals in self._seals.items()
-        }
+        sealed = {name: seals.question(lot, AskedLot(retired, masked.get(name))) for name, seals in self._seals.items()}
         return lot, sealed
 
     def open(self, lot: Lot, sealed: Mapping[str, bytes]) -> NDArray[np.float64]:
@@ -103,7 +101,7 @@ class SecureClient:
         """
         with self._lock:
             if lot not in self._open:
-                raise InvalidQuery(f"Lot {lot.index} of {lot.n_queries} queries is not open: ask first; each opens once.")
+                raise InvalidQuery(f"Lot {lot.index} of {lot.n_queries} queries is not open; each opens once.")
         total = np.zeros((lot.n_queries, self.session.n_outputs), dtype=np.uint64)
         for name in self.session.senders:
             if name not in sealed:
@@ -133,7 +131,7 @@ class SecureClient:
         values = np.asarray(queries, dtype=np.float64)
         shape, bound = self.session.input_shape, self.session.input_bound
         if values.shape[1:] != shape or values.ndim != 1 + len(shape):
-            raise InvalidQuery(f"The models take queries of shape {shape}, in a batch; these are of shape {values.shape}.")
+            raise InvalidQuery(f"A batch of queries has shape (n, *{shape}) here, not {values.shape}.")
         if not 1 <= len(values) <= MAX_QUERIES:
             raise InvalidQuery(f"A question has 1 to {MAX_QUERIES} queries, not {len(values)}.")
         sizes = np.abs(values).reshape(len(values), -1).max(axis=1, initial=0.0)

@@ -60,9 +60,7 @@ class StepCost:
         found = [
             message.n_bytes
             for message in self.messages
-            if message.phase == phase
-            and sender in (None, message.sender)
-            and receiver in (None, message.receiver)
+            if message.phase == phase and sender in (None, message.sender) and receiver in (None, message.receiver)
         ]
         return Traffic(len(found), sum(found))
 
@@ -103,9 +101,7 @@ def cost(plan: Plan, n_queries: int) -> PlanCost:
     return PlanCost(
         n_queries,
         tuple(
-            StepCost(
-                place, step.path, tuple(_messages(plan, place, n_queries, bits[place + 1])), _hops(step.operation)
-            )
+            StepCost(place, step.path, tuple(_messages(plan, place, n_queries, bits[place + 1])), _hops(step.operation))
             for place, step in enumerate(plan.steps)
         ),
     )

@@ -1,7 +1,7 @@
 """Threads for a party's roles: they outlive queries, and hold up nobody's exit.
 
-Ours rather than ``concurrent.futures``, whose threads the interpreter waits for when it ends: a peer that hangs must not
-hold it.
+Ours rather than ``concurrent.futures``, whose threads the interpreter waits for when it ends: a peer that hangs must
+not hold it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 _T = TypeVar("_T")
@@ -84,7 +85,7 @@ class Crew:
                     done.notify_all()
 
         for number, call in enumerate(calls[1:], start=1):
-            self.start(lambda number=number, call=call: one(number, call))  # type: ignore[misc] (mypy: bound lambdas)
+            self.start(partial(one, number, call))
         if calls:
             one(0, calls[0])
         with done:

@@ -81,10 +81,7 @@ def _pair(session: Session, key: SessionKey, other: str, purpose: str, *label: s
 
 def channel_secrets(session: Session, me: str, key: SessionKey) -> Mapping[str, bytes]:
     """What :meth:`~fi_workbench.core.peers.PeerNetwork.connect` wants: 32 bytes for each peer of ``me``."""
-    return {
-        other: _pair(session, key, other, "channel", *sorted((me, other)))
-        for other in session.peers_of(me)
-    }
+    return {other: _pair(session, key, other, "channel", *sorted((me, other))) for other in session.peers_of(me)}
 
 
 def triple_keys(session: Session, number: int, me: str, key: SessionKey, query: bytes | None) -> TripleKeys:

@@ -1,7 +1,7 @@
 """Which lots of a session are used up, and which all parties make ahead.
 
-Client and parties keep the same book. The client chooses the next lot of a size and burns it as it asks; a party burns it
-before it sends anything for it, so that no mask can meet two queries, whatever fails. What is made ahead follows from
+Client and parties keep the same book. The client chooses the next lot of a size and burns it as it asks; a party burns
+it before it sends anything for it, so that no mask meets two queries, whatever fails. What is made ahead follows from
 what was asked alone, not from any party's room or speed: whatever one party makes, all do, and none waits for ever.
 """
 

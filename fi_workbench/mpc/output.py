@@ -1,4 +1,4 @@
-"""The last step: each sender's shares of all models' outputs become one vector, and only the sum of all vectors says anything.
+"""The last step: each sender's shares of all models' outputs become one vector, of which only the sum says anything.
 
 Without it a client and one party break the protocol: a dealer knows B and s, so that with an evaluator's share
 W B - s of its own it solves for W; under rotation the other owner's answer in the same vector is small, and a lattice
@@ -18,7 +18,7 @@ from fi_workbench.mpc.session import Session
 from fi_workbench.mpc.streams import Lot, MaskSource
 
 NOISE_BOUND = 1 << 19
-"""Of the noise of all owners together, in units of 2^-32: it hides the digits of the sum that no model's accuracy has."""
+"""Of the noise of all owners together, in units of 2^-32: it hides digits of the sum that mean nothing."""
 
 
 class OutputStep:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
-from typing import Self, TypeAlias, TypeVar
+from typing import Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,18 +21,16 @@ from numpy.typing import NDArray
 from fi_workbench.core.peers import PeerFault, Peers
 from fi_workbench.mpc.compiled import Compiled
 from fi_workbench.mpc.crew import Crew, Unfinished
-from fi_workbench.mpc.keys import SessionKey, query_root, triple_keys
+from fi_workbench.mpc.keys import SessionKey
 from fi_workbench.mpc.lots import LotBook
 from fi_workbench.mpc.output import OutputStep
-from fi_workbench.mpc.plan_text import plan_digest
+from fi_workbench.mpc.playing import PlayedRole, check_place, roles_of
 from fi_workbench.mpc.pool import Made, Pool
-from fi_workbench.mpc.roles import DealerRole, EvaluatorRole, OwnerRole, Seen
+from fi_workbench.mpc.roles import Seen
 from fi_workbench.mpc.sealing import Seals
-from fi_workbench.mpc.session import KEY_BYTES, BadSession, Session, SessionEnded
+from fi_workbench.mpc.session import BadSession, Session, SessionEnded
 from fi_workbench.mpc.streams import Lot
 from fi_workbench.mpc.watched import WatchedPeers
-
-PlayedRole: TypeAlias = OwnerRole | EvaluatorRole | DealerRole
 
 _T = TypeVar("_T")
 
@@ -87,7 +85,7 @@ class SecureParty:
         pool_bytes: int = DEFAULT_POOL_BYTES,
         observer: Callable[[Seen], None] | None = None,
     ) -> None:
-        _check_place(session, me, key, compiled)
+        check_place(session, me, key, compiled)
         key.claim()
         self.session, self.me = session, me
         self._key, self._compiled, self._observer = key, compiled, observer
@@ -98,9 +96,9 @@ class SecureParty:
         self._book = LotBook(session.pool_size, session.first_size)
         self._crew = Crew(f"secure {me}")
         self._pool = Pool(self._make, pool_bytes, self._fail, f"secure pool {me}")
-        self._lock = threading.Lock()  # guards the book, and the following
+        self._lock = threading.Lock()  # guards the book, the output step, and the following
+        self._state: Literal["new", "setting up", "set up"] = "new"
         self._ended: BaseException | None = None
-        self._closed = False
 
     @property
     def ready(self) -> int:
@@ -137,12 +135,21 @@ class SecureParty:
             A peer was late, is gone, or sent what cannot be used; the session has ended.
         SessionEnded
             It had ended before.
+        BadSession
+            It was set up before.
         """
-        self._check_alive()
+        with self._lock:
+            self._check_alive()
+            if self._state != "new":
+                raise BadSession(f"{self.me} has been set up for this session; it is done once.")
+            self._state = "setting up"
         with self._ending():
-            roots = self._exchange_query_roots(end)
-            self._roles = {number: self._role(number, roots.get(number)) for number in self._numbers()}
+            self._roles = roles_of(self.session, self.me, self._key, self._peers, self._compiled, end)
+            for role in self._roles.values():
+                role.observer = self._observer
             self._run([partial(role.set_up, end) for role in self._roles.values()], end, "set_up")
+        with self._lock:
+            self._state = "set up"
         first = self.session.first_size
         if first:
             self._pool.owe(first, range(self.session.pool_size), 0)
@@ -171,8 +178,13 @@ class SecureParty:
             A peer was late, is gone, or sent what cannot be used; the session has ended.
         SessionEnded
             It had ended before.
+        BadSession
+            It was not set up.
         """
-        self._check_alive()
+        with self._lock:
+            self._check_alive()
+            if self._state != "set up":
+                raise BadSession(f"{self.me} is not set up for this session: set_up first.")
         asked = self._seals.open_question(lot, sealed)
         with self._lock:
             # burned before anything is sent for it, and so whatever happens from here on
@@ -186,8 +198,6 @@ class SecureParty:
 
     def close(self) -> None:
         """End this party's session: channels are closed, whoever waits gets a fault, threads stop."""
-        with self._lock:
-            self._closed = True
         self._end(PeerFault(self.me, f"{self.me} closed its end of the session."))
         self._pool.close()
 
@@ -200,35 +210,6 @@ class SecureParty:
         self.close()
 
     # ------------------------------------------------------------------------------------------------ roles
-
-    def _numbers(self) -> list[int]:
-        return [number for number, triple in enumerate(self.session.triples) if triple.role_of(self.me)]
-
-    def _exchange_query_roots(self, end: float) -> dict[int, bytes]:
-        """The roots of the query masks, by triple, where this party is evaluator or dealer."""
-        roots = {}
-        for number, triple in enumerate(self.session.triples):
-            if triple.evaluator == self.me:
-                roots[number] = query_root(self.session, number, self._key, self.session.client_public)
-                self._peers.send(triple.dealer, _root_tag(number), roots[number])
-        for number, triple in enumerate(self.session.triples):
-            if triple.dealer == self.me:
-                roots[number] = bytes(self._peers.receive(triple.evaluator, _root_tag(number), KEY_BYTES, end))
-        return roots
-
-    def _role(self, number: int, root: bytes | None) -> PlayedRole:
-        triple = self.session.triples[number]
-        plan = self.session.plans[triple.owner]
-        keys = triple_keys(self.session, number, self.me, self._key, root)
-        role: PlayedRole
-        if triple.owner == self.me and self._compiled is not None:
-            role = OwnerRole(triple, number, plan, self._compiled.weights, keys, self._peers)
-        elif triple.evaluator == self.me:
-            role = EvaluatorRole(triple, number, plan, keys, self._peers)
-        else:
-            role = DealerRole(triple, number, plan, keys, self._peers)
-        role.observer = self._observer
-        return role
 
     def _make(self, lot: Lot, pause: Callable[[], None]) -> _LotMaterial:
         made: dict[int, Made] = {}
@@ -243,7 +224,7 @@ class SecureParty:
         except TimeoutError as error:
             raise self._peers.late(f"/offline/{lot.n_queries}.") from error
         owned = self.session.number_owned(self.me)
-        calls = [
+        calls: list[Callable[[], NDArray[np.uint64] | None]] = [
             partial(role.online, lot, material.by_number[number], end, masked if number == owned else None)
             for number, role in self._roles.items()
         ]
@@ -264,7 +245,7 @@ class SecureParty:
         try:
             return self._crew.run([partial(guarded, call) for call in calls], end)
         except Unfinished as error:
-            raise self._peers.late(f"/{about}") from error
+            raise self._peers.late(f"/{about}/") from error
 
     # ------------------------------------------------------------------------------------------------ ending
 
@@ -302,24 +283,7 @@ class SecureParty:
         return "" if self._ended is None else f"{type(self._ended).__name__}: {self._ended}"
 
     def _check_alive(self) -> None:
-        with self._lock:
-            if self._ended is not None:
-                raise SessionEnded(
-                    f"This session has ended ({self._reason()}) Its masks cannot be used any more; start a new session."
-                )
-
-
-def _check_place(session: Session, me: str, key: SessionKey, compiled: Compiled | None) -> None:
-    if me not in session.members:
-        raise BadSession(f"{me!r} is no member of this session; its members are {', '.join(session.members)}.")
-    if key.public != session.publics[me]:
-        raise BadSession(f"This session has another key for {me!r} than this one.")
-    owns = session.number_owned(me) is not None
-    if owns != (compiled is not None):
-        raise BadSession(f"{me!r} {'owns a model' if owns else 'is a helper'} in this session, but not here.")
-    if compiled is not None and plan_digest(compiled.plan) != plan_digest(session.plans[me]):
-        raise BadSession(f"The plan that this session has for {me!r} is not that of its model.")
-
-
-def _root_tag(number: int) -> str:
-    return f"{number}/set_up/query"
+        if self._ended is not None:
+            raise SessionEnded(
+                f"This session has ended ({self._reason()}). Its masks cannot be used any more; start a new session."
+            )

@@ -97,7 +97,25 @@ class Add:
     """Two shared values -> shared: their sum."""
 
 
-Operation: TypeAlias = Dense | Conv | Relu | Truncate | Maximum | SumPool | Reshape | Lift | Add
+@dataclass(frozen=True)
+class Pairs:
+    """shared (class,) -> shared (pair,): each class's value minus that of each class after it."""
+
+
+@dataclass(frozen=True)
+class Sign:
+    """shared -> shared: 1 where it is not negative, else 0; exact for multiples of 2^-16."""
+
+
+@dataclass(frozen=True)
+class Wins:
+    """shared (pair,), 1 where its first class won -> shared (class,): the pairs that a class won, minus all of its."""
+
+
+Operation: TypeAlias = (
+    Dense | Conv | Relu | Truncate | Maximum | SumPool | Reshape | Lift | Add | Pairs | Sign | Wins
+)
+"""The last three are not a model's own: :mod:`fi_workbench.mpc.argmax` puts them behind its outputs."""
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 Why it cannot deadlock. Which lots are made follows from the questions alone (:mod:`fi_workbench.mpc.lots`), so all
 parties make the same ones. Each size has a thread of its own, which makes its lots in the order of their index, and in
-each lot the triples in the order of their number. Take, of one size, the first (index, triple) that is not done at all three
-roles: all three have done what comes before, so each is at it, or held back at its door; and the three roles of one triple
-wait for one another in no circle. A thread is held back only while nobody here waits for its lot: by a full pool, or while
-an answer is under way. Once the lot is asked for, it is asked for at all parties, and nothing holds it back at any.
+each lot the triples in the order of their number. Take, of one size, the first (index, triple) that is not done at all
+three roles: all three have done what comes before, so each is at it, or held back at its door; and the three roles of
+one triple wait for one another in no circle. A thread is held back only while nobody here waits for its lot: by a full
+pool, or while an answer is under way. Once the lot is asked for, it is asked for at all, and nothing holds it back.
 """
 
 from __future__ import annotations
@@ -58,9 +58,11 @@ class _Line(Generic[_M]):
 
     @property
     def is_wanted(self) -> bool:
+        """Whether an answer waits for it, or for a later one."""
         return self.first is not None and self.first <= self.wanted
 
     def drop(self) -> None:
+        """Forget those before the floor."""
         self.made = {index: material for index, material in self.made.items() if index >= self.floor}
 
 
@@ -84,7 +86,7 @@ class Pool(Generic[_M]):
         self,
         make: Callable[[Lot, Callable[[], None]], _M],
         max_bytes: int,
-        failed: Callable[[BaseException], None],
+        failed: Callable[[BaseException], object],
         name: str,
     ) -> None:
         self._make, self._failed, self._name = make, failed, name
@@ -128,7 +130,7 @@ class Pool(Generic[_M]):
                 line.thread.start()
 
     def retire(self, size: int, floor: int) -> None:
-        """Drop all lots of that size before ``floor``, also those yet to be made: others may wait for this party's part."""
+        """Drop lots of that size before ``floor``, also those yet to be made: others may wait for this party's part."""
         with self._changed:
             line = self._lines.get(size)
             if line is not None:

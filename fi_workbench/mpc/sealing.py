@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from fi_workbench.core.digest import canonical
 from fi_workbench.core.errors import FederationError
+from fi_workbench.core.peers import Buffer
 from fi_workbench.mpc.keys import SessionKey, seal_keys
 from fi_workbench.mpc.session import CLIENT, MAX_QUERIES, Session
 from fi_workbench.mpc.streams import Lot
@@ -37,14 +38,14 @@ class SealBroken(FederationError, ValueError):
 
 @dataclass(frozen=True, eq=False)
 class AskedLot:
-    """What the client tells one party about a lot.
+    r"""What the client tells one party about a lot.
 
     Parameters
     ----------
     retired : int
         Size of batch for which no more lots are made ahead; 0 for none.
     masked : ndarray of uint64 or None
-        (query, \\*input_shape), the queries less their mask, 16 fractional bits, of which the low ones that the model
+        (query, \*input_shape), the queries less their mask, 16 fractional bits, of which the low ones that the model
         needs are right; None for who owns no model.
     """
 
@@ -74,7 +75,7 @@ class Seals:
 
     def question(self, lot: Lot, asked: AskedLot) -> bytes:
         """What the client seals for the party."""
-        content = [_QUESTION.pack(asked.retired)]
+        content: list[Buffer] = [_QUESTION.pack(asked.retired)]
         masked = self._masked_field(lot)
         if masked is not None and asked.masked is not None:
             content += packed(masked, asked.masked)
@@ -91,7 +92,9 @@ class Seals:
             raise SealBroken(f"A lot has 1 to {MAX_QUERIES} queries, not {lot.n_queries}.")
         masked = self._masked_field(lot)
         n_bytes = _QUESTION.size + (masked.n_bytes if masked is not None else 0)
-        content = self._opened(self._to_party, self._label(CLIENT, self._party, lot), sealed, n_bytes, "client's question")
+        content = self._opened(
+            self._to_party, self._label(CLIENT, self._party, lot), sealed, n_bytes, "client's question"
+        )
         (retired,) = _QUESTION.unpack_from(content)
         if retired > MAX_QUERIES or retired == lot.n_queries:
             raise SealBroken(f"The client's question retires lots of {retired} queries, which it cannot.")
@@ -138,8 +141,8 @@ class Seals:
             return cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], label)
         except InvalidTag:
             raise SealBroken(
-                f"The {what} cannot be opened: it was changed, or is of another session, lot or party. Nothing of it was "
-                "used."
+                f"The {what} cannot be opened: it was changed, or is of another session, lot or party. Nothing of it "
+                "was used."
             ) from None
 
 

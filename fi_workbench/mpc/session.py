@@ -140,7 +140,9 @@ class Session:
             raise BadSession(f"A session has 1 to {MAX_TRIPLES} models, not {len(self.triples)}.")
         for triple in self.triples:
             if len({triple.owner, triple.evaluator, triple.dealer}) != 3:
-                raise BadSession(f"One party plays two roles for the model of {triple.owner!r}; it would learn all of it.")
+                raise BadSession(
+                    f"One party plays two roles for the model of {triple.owner!r}; it would learn all of it."
+                )
         owners = [triple.owner for triple in self.triples]
         if len(set(owners)) != len(owners):
             raise BadSession("A party owns two models of one session; each owner has one.")

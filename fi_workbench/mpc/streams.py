@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import secrets
 import struct
+import threading
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,7 +33,7 @@ _PLACE_BYTES = _BLOCK_BYTES << 32
 
 
 class MaskReused(FederationError, ValueError):
-    """A place of a mask stream that was drawn from before: whoever sees both uses sees the difference of what they hide."""
+    """A mask that was used before: whoever sees both uses sees the difference of what they hide."""
 
 
 @dataclass(frozen=True, order=True)
@@ -105,27 +106,33 @@ def purpose_key(root: bytes, purpose: str) -> bytes:
 
 
 class LotSet:
-    """A set of lots that only grows; small, where the lots of a size come about in the order of their index."""
+    """A set of lots that only grows; small, where the lots of a size come about in the order of their index.
+
+    May be used from several threads.
+    """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._below: dict[int, int] = {}
         self._above: set[Lot] = set()
 
     def __contains__(self, lot: Lot) -> bool:
-        return lot.index < self._below.get(lot.n_queries, 0) or lot in self._above
+        with self._lock:
+            return lot.index < self._below.get(lot.n_queries, 0) or lot in self._above
 
     def add(self, lot: Lot) -> None:
         """Take a lot in."""
-        self._above.add(lot)
-        below = self._below.get(lot.n_queries, 0)
-        while (following := Lot(lot.n_queries, below)) in self._above:
-            self._above.remove(following)
-            below += 1
-        self._below[lot.n_queries] = below
+        with self._lock:
+            self._above.add(lot)
+            below = self._below.get(lot.n_queries, 0)
+            while (following := Lot(lot.n_queries, below)) in self._above:
+                self._above.remove(following)
+                below += 1
+            self._below[lot.n_queries] = below
 
 
 class MaskSource:
-    """Where a pair's masks of one purpose come from; not for use from several threads.
+    """Where a pair's masks of one purpose come from; may be used from several threads, each with a lot of its own.
 
     Parameters
     ----------
@@ -162,8 +169,8 @@ class MaskSource:
         place = step << 16 | call
         if place in places or lot in self._closed:
             raise MaskReused(
-                f"The masks of step {step}, call {call} in lot {lot.index} of {lot.n_queries} queries were drawn before. "
-                "Take the next lot."
+                f"The masks of step {step}, call {call} in lot {lot.index} of {lot.n_queries} queries were drawn "
+                "before. Take the next lot."
             )
         places.add(place)
         nonce = struct.pack(">IIHHI", lot.n_queries, lot.index, step, call, 0)
@@ -196,7 +203,7 @@ class Draws:
         if self._n_left < 0:
             raise ValueError(f"One place of a mask stream has {_PLACE_BYTES} bytes; no step needs more.")
         out = np.zeros(n_bytes, np.uint8)
-        self._encryptor.update_into(memoryview(out), memoryview(out))
+        self._encryptor.update_into(out.data, out.data)
         return out[:n]
 
     def words(self, n: int) -> NDArray[np.uint64]:
@@ -225,5 +232,5 @@ class Draws:
 def _outside(values: NDArray[np.uint8], nonzero: bool) -> NDArray[np.bool_]:
     """Which of 0 ... 127 are no residue asked for."""
     if nonzero:
-        return (values - np.uint8(1)) >= np.uint8(MODULUS - 1)
-    return values == np.uint8(MODULUS)
+        return np.asarray((values - np.uint8(1)) >= np.uint8(MODULUS - 1))
+    return np.asarray(values == np.uint8(MODULUS))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fi_workbench.core.peers import Buffer
 
-Array = NDArray[np.uint8] | NDArray[np.uint32] | NDArray[np.uint64]
+Array: TypeAlias = NDArray[Any]
+"""Of uint8, uint32 or uint64, as its field says."""
 
 
 @dataclass(frozen=True)
@@ -70,5 +72,5 @@ def unpacked(field: Field, data: memoryview) -> Array:
     return np.frombuffer(data, f"<u{field.bits // 8}")
 
 
-def _buffer(array: NDArray[np.generic]) -> memoryview:
-    return memoryview(array.view(np.uint8))
+def _buffer(array: Array) -> Buffer:
+    return array.view(np.uint8).data

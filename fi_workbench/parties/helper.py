@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,21 +26,30 @@ class NoModel:
         raise Refused("a helper has no model; it takes part under secure inference only.")
 
 
-def helper(like: Party, name: str = "Helper") -> Party:
-    """A helper for the cohort of ``like``: a party without a model, who plays a role for the models of others.
+def helper(
+    like: Party | None = None,
+    name: str = "Helper",
+    *,
+    classes: Sequence[str] = (),
+    input_shape: Sequence[int] = (),
+) -> Party:
+    """A helper for a cohort: a party without a model, who plays a role for the models of others.
 
     Secure inference of fewer than three parties needs one or two of them; two beside three parties or more take the
     roles of evaluator and dealer from all of these.
 
     Parameters
     ----------
-    like : Party
-        Whose classes and input shape it takes over.
+    like : Party, optional
+        One of the cohort, whose classes and input shape it takes over.
     name : str
+    classes, input_shape
+        Where no party of the cohort is at hand.
     """
+    names, shape = (like.classes, like.input_shape) if like is not None else (tuple(classes), tuple(input_shape))
     # none of its own: its part of any sum over private facts is zero
-    facts = PrivateFacts(class_counts=np.zeros(len(like.classes), dtype=np.int64))
-    return Party(name, like.classes, like.input_shape, "logits", NoModel(), facts, model="helper", made_here=True)
+    facts = PrivateFacts(class_counts=np.zeros(len(names), dtype=np.int64))
+    return Party(name, names, shape, "logits", NoModel(), facts, model="helper", made_here=like is not None)
 
 
 def owners_of(parties: Iterable[Party]) -> tuple[Party, ...]:

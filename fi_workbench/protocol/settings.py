@@ -16,6 +16,12 @@ from fi_workbench.privacy.stack import Stack
 from fi_workbench.protocol.header import Calibration
 from fi_workbench.protocol.ports import INSIDE_MODEL
 
+MAX_HELPERS = 2
+"""One for each role that is not the owner's."""
+
+MIN_SUMMED = 3
+"""Fewer parties' private facts are not summed."""
+
 
 @dataclass(frozen=True, eq=False)
 class RoundSettings:
@@ -109,11 +115,17 @@ def _check_rule(rule: Rule, stack: Stack, cards: Sequence[PartyCard]) -> None:
         )
     check_outputs(rule, {card.name: card.outputs for card in cards})
     check_facts(rule, {card.name: card.facts for card in cards})
-    _check_members(rule, carrier, cards)
+    helpers = _helpers(cards)
+    if helpers and rule.enrolment is not None and len(cards) - len(helpers) < MIN_SUMMED:
+        raise DoesNotFit(
+            f"Rule {rule.name!r} sums private facts of the parties, and of a sum of two each knows the other's part; "
+            f"it needs {MIN_SUMMED} parties with a model."
+        )
     _check_asked_again(rule, cards)
 
 
-def _check_carrier(carrier: Mechanism, cards: Iterable[PartyCard], n_parties: int) -> None:
+def _check_carrier(carrier: Mechanism, cards: Sequence[PartyCard], n_parties: int) -> None:
+    _check_members(carrier, cards)
     if reason := carrier.cannot(n_parties):
         raise DoesNotFit(f"Mechanism {carrier.name!r} cannot be used here: {reason}.")
     for card in cards:
@@ -126,26 +138,27 @@ def _check_carrier(carrier: Mechanism, cards: Iterable[PartyCard], n_parties: in
         raise DoesNotFit(f"Mechanism {carrier.name!r} needs {carrier.min_parties} parties; there are {n_parties}{why}.")
 
 
-def _check_members(rule: Rule, carrier: Mechanism, cards: Sequence[PartyCard]) -> None:
+def _helpers(cards: Iterable[PartyCard]) -> list[str]:
+    return [card.name for card in cards if card.model == "helper"]
+
+
+def _check_members(carrier: Mechanism, cards: Sequence[PartyCard]) -> None:
     """Refuse helpers where they have nothing to do, and models that cannot be computed with while they are hidden."""
-    helpers = [card.name for card in cards if card.model == "helper"]
+    helpers = _helpers(cards)
     if helpers and not carrier.inside_models:
+        takes = [name for name, kind in _carriers() if kind.inside_models]
         raise DoesNotFit(
-            f"{', '.join(helpers)} {'has' if len(helpers) == 1 else 'have'} no model: a helper takes part under "
-            f"{' and '.join(name for name, kind in _carriers() if kind.inside_models) or 'no mechanism here'} only."
+            f"{' and '.join(helpers)} {'has' if len(helpers) == 1 else 'have'} no model; a helper takes part under "
+            f"{' and '.join(takes)} only."
         )
-    if helpers and rule.enrolment is not None and len(cards) - len(helpers) < 3:
+    if len(helpers) > MAX_HELPERS:
+        raise DoesNotFit(f"There are {len(helpers)} helpers; {MAX_HELPERS} take all the roles that there are for them.")
+    outside = [card.name for card in cards if INSIDE_MODEL not in card.capabilities]
+    if carrier.inside_models and outside:
         raise DoesNotFit(
-            f"Rule {rule.name!r} sums private facts of the parties, and of a sum of two each knows the other's part; "
-            "it needs three parties with a model."
+            f"Mechanism {carrier.name!r} computes with the models themselves; those of {', '.join(outside)} are no "
+            "torch modules that return logits (Party.from_torch)."
         )
-    if carrier.inside_models:
-        outside = [card.name for card in cards if INSIDE_MODEL not in card.capabilities]
-        if outside:
-            raise DoesNotFit(
-                f"Mechanism {carrier.name!r} computes with the models themselves: those of {', '.join(outside)} are no "
-                "torch modules that return logits (Party.from_torch)."
-            )
 
 
 def _check_asked_again(rule: Rule, cards: Iterable[PartyCard]) -> None:

@@ -34,12 +34,18 @@ def check_asks(
     Raises
     ------
     DoesNotFit
-        Labels that the coordinator may not see would pass through its hands. Too few parties. Or, under a mechanism
+        The parties see nothing that they could tell of. Labels that the coordinator may not see would pass through its
+        hands. Too few parties. Or, under a mechanism
         that shows sums only, a rule that puts private facts into them: these are the same in every round, and sums over
         ever other cohorts would tell them apart.
     """
     if method.asks is None:
         return
+    if carrier.inside_models:
+        raise DoesNotFit(
+            f"Contribution {method.name!r} asks the parties something beside the round; under mechanism "
+            f"{carrier.name!r} they know nothing of it, and another cohort would have to be set up. Choose another."
+        )
     if method.asks.agreement and carrier.finish_at == "client":
         raise DoesNotFit(
             f"Contribution {method.name!r} tells the parties the released labels by way of the coordinator, which does "

@@ -25,6 +25,7 @@ from fi_workbench.protocol.ports import ANNOUNCE, RELEASED
 from fi_workbench.session.asked import Asked, watched
 from fi_workbench.session.owner_log import OwnerLog
 from fi_workbench.session.party_event import PartyEvent, State, quiet
+from fi_workbench.session.peering import HERE, peer_network
 from fi_workbench.session.trust import check_plain_http, trust
 from fi_workbench.transport.client_app import client_app
 from fi_workbench.transport.hosted.enrolment import EnrolRefused, enrol
@@ -52,7 +53,7 @@ class Joined:
     fingerprint : str, optional
         Of the link's certificate, which alone is trusted then; remembered beside the key.
     root_certificates : bytes or path, optional
-        PEM: the authorities that may vouch for the link; those of this computer where nothing is given or remembered.
+        PEM: who may vouch for the link; the authorities of this computer where nothing is given or remembered.
     insecure, allow_plain_http : bool
         Plain HTTP; to another computer too, where whoever is on the way reads queries and answers, and can change them.
     policy : Policy, optional
@@ -60,9 +61,11 @@ class Joined:
     behaviour : str or Dishonest, optional
         How it is dishonest, in a teaching lab; a party elsewhere overhears nobody.
     log : path, optional
-        Where each question and refusal is written down; nowhere when None.
+        Where each question and refusal is written down.
     on_event : callable
         Called from the party's thread, before an answer leaves.
+    peers_at : str
+        ``HOST[:PORT]`` at which other parties reach this one, under mechanisms that need it; else the link relays.
     heartbeat_seconds, poll_seconds : float
         See :class:`~fi_workbench.transport.node.party_node.PartyNode`.
 
@@ -71,7 +74,6 @@ class Joined:
     InvalidOption, UnknownName
         Contradictory or unsafe ways to connect; no address, no such behaviour; a log that cannot be written.
     NotAKeyFile, ExposedKey, UnusableJournal, NotAJournal
-        What is wrong with the key's file or the journal beside it.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class Joined:
         on_event: Callable[[PartyEvent], None] = quiet,
         heartbeat_seconds: float = 10.0,
         poll_seconds: float = 0.03,
+        peers_at: str = HERE,
     ) -> None:
         check_plain_http(link, insecure, allow_plain_http)
         dishonest = make_behaviour(behaviour) if isinstance(behaviour, str) else behaviour
@@ -101,7 +104,7 @@ class Joined:
         self._log: OwnerLog | None = None
         try:
             self._tls = trust(self._journal, link, fingerprint, root_certificates, insecure)
-            self._side = PartySide(party, self._keys.identity, policy, self._journal)
+            self._side = PartySide(party, self._keys.identity, policy, self._journal, network=peer_network(peers_at))
             self._side.behave(dishonest)
             app = client_app(watched(self._side.handle, self._asked), {ANNOUNCE, RELEASED, *phases_of_all()})
             self._node = PartyNode(
@@ -116,8 +119,7 @@ class Joined:
         self._changed = threading.Condition()
         self._state: State = "starting"
         self._error: Exception | None = None
-        self._counts: Counter[str] = Counter()
-        self._stopping = threading.Event()
+        self._counts, self._stopping = Counter[str](), threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"fi-party-{party.name}", daemon=True)
 
     @property
@@ -234,9 +236,7 @@ class Joined:
         if event.kind == "connected":
             self._is("connected")
         elif event.kind == "lost" or (event.kind == "retrying" and self._state == "connected"):
-            self._is(
-                "lost"
-            )  # a link that closes may let a node in once more and then drop it, which is told as a retry
+            self._is("lost")  # a link that closes may let a node in once more and drop it: that is told as a retry
         self._tell(PartyEvent(event.kind, event.text, seconds=event.seconds))
 
     def _asked(self, asked: Asked) -> None:
@@ -296,5 +296,5 @@ def join(
 
 
 def journal_path(key: str | os.PathLike[str]) -> Path:
-    """Where the owner of this key file remembers whom it answered."""
+    """Beside this key file: where its owner remembers whom it answered."""
     return Path(f"{os.fspath(key)}.journal")

@@ -12,8 +12,19 @@ from fi_workbench.aggregation.rule import Rule
 from fi_workbench.core.disclosure import NEEDS, Disclosure, satisfies
 from fi_workbench.core.options import options_of
 from fi_workbench.privacy import Mechanism, make_mechanism, mechanisms
-from fi_workbench.protocol.ports import CAPABILITIES
-from tests.harness import HANG, SOON, Table, linear_party, queries, registered, shows, until
+from fi_workbench.protocol.ports import CAPABILITIES, PEER_CHANNELS
+from tests.harness import (
+    HANG,
+    SOON,
+    Table,
+    linear_party,
+    queries,
+    registered,
+    shows,
+    torch_party,
+    until,
+    weights_of,
+)
 from tests.privacy.two_phase import CommitThenReveal
 
 TOYS = {CommitThenReveal.name: CommitThenReveal}
@@ -45,9 +56,12 @@ def name(request):
 @pytest.fixture
 def table(request):
     tables = []
+    carrier = request.node.callspec.params.get("carrier", request.node.callspec.params.get("name", "plain"))
+    inside = carrier in mechanisms and mechanisms[carrier].inside_models
 
     def make(**options):
-        tables.append(Table([linear_party(party) for party in NAMES], **options))
+        party = torch_party if inside else linear_party
+        tables.append(Table([party(name) for name in NAMES], **options))
         return tables[-1]
 
     yield make
@@ -81,12 +95,14 @@ def rule_of_each():
 def rule_for(kind):
     if kind.only_rules is not None:
         return min(kind.only_rules)
+    if kind.inside_models:
+        return "mean_logit"
     return "mean_of_each" if satisfies(kind.offers, "each") else "soft_vote"
 
 
 def expected(kind, answers):
     """What the rule for that mechanism makes of the same answers in the clear."""
-    return aggregate(answers, "soft_vote" if kind.only_rules is None else rule_for(kind))
+    return aggregate(answers, rule_for(kind) if kind.only_rules is not None or kind.inside_models else "soft_vote")
 
 
 def test_statement_is_complete(name):
@@ -95,7 +111,7 @@ def test_statement_is_complete(name):
     assert all(phase.isidentifier() for phase in kind.phases)
     assert len(set(kind.phases)) == len(kind.phases) >= 1
     assert kind.offers in NEEDS
-    assert kind.requires <= CAPABILITIES
+    assert kind.requires <= CAPABILITIES | {PEER_CHANNELS}
     disclosure = kind().disclosure
     assert len(disclosure.table()) == len({item for item, _ in disclosure.table()})
     assert not disclosure.allows("coordinator", "model")
@@ -116,7 +132,7 @@ def test_scores_are_those_of_the_rule_on_the_same_answers(name, table):
     _, release, scores = made.run(asked, settings)
     answers = np.stack([side.party.predict(asked) for side in made.sides.values()])
     assert release.present == NAMES
-    if settings.mechanism.reproducible:
+    if settings.mechanism.reproducible or settings.mechanism.carrier.inside_models:
         np.testing.assert_allclose(scores, expected(mechanisms[name], answers), atol=1e-4)
     else:  # its own tests say how much noise there is
         assert scores.shape == answers.shape[1:]
@@ -130,7 +146,7 @@ def test_the_wire_changes_nothing(name, table, through_wire):
     _, _, scores = made.run(asked, made.settings(name, rule_for(mechanisms[name])))
     other = table()
     _, _, again = other.run(asked, other.settings(name, rule_for(mechanisms[name])))
-    if mechanisms[name].reproducible:
+    if mechanisms[name]().reproducible:
         np.testing.assert_array_equal(scores, again)
     else:
         assert scores.shape == again.shape
@@ -139,6 +155,11 @@ def test_the_wire_changes_nothing(name, table, through_wire):
 def phases_of(every_name):
     kind = mechanisms[every_name] if every_name in mechanisms else TOYS[every_name]
     return kind.phases
+
+
+def blamed(outcome):
+    """Who is absent by itself, not because a mechanism that needs everybody ended the round without it."""
+    return [absence for absence in outcome.log.absent if absence.kind != "excluded"]
 
 
 @pytest.mark.parametrize(
@@ -158,12 +179,18 @@ def test_a_party_may_fall_out_in_any_phase(carrier, phase, way, table, go_on):
 
     def check():
         made, asked = table(wrap={"Bo": fails}), queries()
-        deadline = 1.5 * len(mechanisms[carrier].phases) if way == "hangs" else HANG  # nobody waits for who raised
+        waits = way == "hangs" or mechanisms[carrier].inside_models  # peers wait; else nobody does for who raised
+        deadline = 1.5 * len(mechanisms[carrier].phases) if waits else HANG
         settings = made.settings(carrier, rule_for(mechanisms[carrier]), deadline_seconds=deadline)
         started = time.monotonic()
         outcome, release, scores = made.run(asked, settings)
         assert time.monotonic() - started < SOON
-        (absence,) = outcome.log.absent
+        (absence,) = [one for one in blamed(outcome) if one.party == "Bo"]
+        if mechanisms[carrier].inside_models:
+            assert release.present == ()
+            assert all("Bo" in one.reason for one in outcome.log.absent if one.party != "Bo")
+        else:
+            assert len(outcome.log.absent) == 1
         assert (absence.party, absence.phase) == ("Bo", phase)
         assert absence.kind == ("unreachable" if way == "raises" else "late")
         assert absence.reason
@@ -188,9 +215,16 @@ def test_garbage_in_any_phase_is_that_partys_absence(carrier, phase, garbage, ta
 
     def check():
         made, asked = table(wrap={"Bo": lies}), queries()
-        outcome, release, _ = made.run(asked, made.settings(carrier, rule_for(mechanisms[carrier])))
-        assert [absence.party for absence in outcome.log.absent] == ["Bo"]
-        assert outcome.log.absent[0].kind == "invalid"
+        needed = mechanisms[carrier].inside_models  # without it there is nothing to be had
+        deadline = 2.0 if needed else HANG
+        outcome, release, _ = made.run(
+            asked, made.settings(carrier, rule_for(mechanisms[carrier]), deadline_seconds=deadline)
+        )
+        if needed:  # peers that waited for it say so
+            assert release.present == ()
+            assert any(one.party == "Bo" or "Bo" in one.reason for one in blamed(outcome))
+            return
+        assert [(absence.party, absence.kind) for absence in outcome.log.absent] == [("Bo", "invalid")]
         summed = phase in ("agree", "unmask")  # by then it is in the sum, and stays in it
         assert release.present == (NAMES if summed else ("Ada", "Cy", "Di"))
 
@@ -217,7 +251,7 @@ def leaks(made, asked, stated):
     """(role, item) pairs that somebody received in a round and that `stated` does not allow."""
     answers = {party: side.party.predict(asked) for party, side in made.sides.items()}
     forms = {party: (answer, aggregate(answer[None], "soft_vote")) for party, answer in answers.items()}
-    models = [side.party.function.__defaults__[0] for side in made.sides.values()]
+    models = [weights_of(side.party) for side in made.sides.values()]
     counts = [np.asarray(side.party.facts.class_counts, float) for side in made.sides.values()]
     sent, replies = [body for *_, body in made.to_parties], [body for *_, body in made.from_parties]
     found = set()

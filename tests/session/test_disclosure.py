@@ -14,12 +14,12 @@ from fi_workbench.incentives.payout import payouts
 from fi_workbench.privacy import AnswerNoise, Mechanism, mechanisms
 from fi_workbench.protocol.engine import run_round
 from fi_workbench.protocol.party_side import PartySide
-from fi_workbench.session import asking
+from fi_workbench.session import asking, enrolling, preparing
 from fi_workbench.session.embedded import Embedded
 from fi_workbench.session.history import History
 from fi_workbench.session.runtime import Runtime
 from fi_workbench.transport.local import LocalGrid
-from tests.harness import CLASSES, linear_party, queries, registered, shows
+from tests.harness import CLASSES, linear_party, queries, registered, shows, torch_party
 from tests.session.toys import Laplace, SumsOnly
 
 NAMES = ("Ada", "Bo", "Cy", "Di", "Ed", "Flo", "Gus", "Hal")
@@ -32,8 +32,9 @@ def rounds():
     for name in CARRIERS:
         carrier = mechanisms[name]()
         reason = carrier.cannot(len(NAMES))
-        for rule in ("soft_vote", "hard_vote", "class_competence"):
-            if carrier.only_rules is None or rule in carrier.only_rules:
+        for rule in ("soft_vote", "hard_vote", "class_competence", "mean_logit", "class_weighted_logit"):
+            affine = fi.rules[rule].affine is not None
+            if carrier.inside_models == affine and carrier.carries(rule, affine):
                 yield pytest.param(name, rule, marks=pytest.mark.skipif(bool(reason), reason=reason))
 
 
@@ -110,7 +111,8 @@ def kinds_of_parties():
             )
         )  # fmt: skip
         bare.append(linear_party(name, outputs="probabilities", data_size=9))
-    return {"rich": rich, "bare": bare}
+    torch = [torch_party(name, class_counts=[5, 3 + k, 9]) for k, name in enumerate(NAMES)]
+    return {"rich": rich, "bare": bare, "torch": torch}
 
 
 PARTIES = kinds_of_parties()
@@ -141,8 +143,15 @@ def made_to_fit(federation, changes, first):
         assert n_refused <= 3
 
 
-@pytest.mark.parametrize("kind", PARTIES)
-@pytest.mark.parametrize("mechanism", [*CARRIERS, *NOISES])
+@pytest.mark.parametrize(
+    ("mechanism", "kind"),
+    [
+        (name, kind)
+        for name in (*CARRIERS, *NOISES)
+        for kind in PARTIES
+        if kind != "torch" or getattr(mechanisms[name], "inside_models", False)
+    ],
+)
 def test_each_triple_makes_a_federation_or_names_what_does(mechanism, kind):
     n_made, tried = 0, dict[tuple, int]()
     with fi.Federation(PARTIES[kind], history=None) as federation:
@@ -196,13 +205,15 @@ class Witness:
             return self.outcomes[-1]
 
         monkeypatch.setattr(PartySide, "handle", recorded)
-        monkeypatch.setattr(asking, "run_round", ran)
-        parties, self.path = PARTIES["rich"], path
+        for room in (asking, enrolling, preparing):
+            monkeypatch.setattr(room, "run_round", ran)
+        inside = getattr(mechanisms[settings.get("mechanism", "plain")], "inside_models", False)
+        parties, self.path = PARTIES["torch" if inside else "rich"], path
         self.federation = fi.Federation(parties, history=None, deadline_seconds=60.0, **settings)
         runtime = Runtime(History.of(path, "answers"), venue=Embedded(LocalGrid(through_wire=True)))
         self.federation._runtime.close()
         self.federation._take(runtime, self.federation.settings, parties, None, None)
-        self.asked = np.random.default_rng(5).normal(size=(40, 2, 2)).astype(np.float32)
+        self.asked = np.random.default_rng(5).normal(size=(40, *parties[0].input_shape)).astype(np.float32)
         self.record = self.federation.ask(self.asked)
 
     def forms(self):

@@ -5,11 +5,11 @@ thermometer of each digit of r: [r_i >= v] for v = 1, 2, 3. With c at hand, owne
 
     e_i + (how many of the digits before i differ),    e_i = 0 where r_i > c_i (coin 0) or r_i < c_i (coin 1), else 1,
 
-and a last lane that is zero where all digits are equal and the coin is 1. At most one lane is zero: one is exactly where
-c < r (coin 0), or where c >= r (coin 1). Each lane is multiplied by a secret number that is not zero, a share of zero is
-added, and the lanes change places; so the dealer, who adds the two shares up, sees a uniform place of the zero, uniform
-non-zero residues elsewhere, and the outcome behind the coin. The comparison is that of Wagh, Gupta and Chandran (SecureNN,
-2019), here in base 4.
+and a last lane that is zero where all digits are equal and the coin is 1. At most one lane is zero: one is exactly
+where c < r (coin 0), or where c >= r (coin 1). Each lane is multiplied by a secret number that is not zero, a share of
+zero is added, and the lanes change places; so the dealer, who adds the two shares up, sees a uniform place of the zero,
+uniform non-zero residues elsewhere, and the outcome behind the coin. The comparison is that of Wagh, Gupta and Chandran
+(SecureNN, 2019), here in base 4.
 """
 
 from __future__ import annotations

@@ -3,12 +3,13 @@
 y = y_o + y_e is shared between owner and evaluator, |y| < 2^46 in units of 2^-32; r is uniform and known to the dealer
 only. c = y + 2^46 + r modulo 2^48 is opened to owner and evaluator, so that with w = 1 where c wrapped around
 
-    (c >> 16) - (r >> 16) + 2^32 w - 2^30  =  floor(y / 2^16) + carry  =:  t,      carry = [low16(y) + low16(r) >= 2^16],
+    (c >> 16) - (r >> 16) + 2^32 w - 2^30  =  floor(y / 2^16) + carry  =:  t,    carry = [low16(y) + low16(r) >= 2^16],
 
-and as 0 <= y + 2^46 < 2^47, w is known bit by bit: w = top(r) (1 - top(c)). The sign is exact for t: t >= 0 where bit 46
-of c - r is set, which is (bit 46 of c) xor (bit 46 of r) xor [c' < r'], where c' and r' are the bits 16 to 45. The dealer
-learns [c' < r'] behind a coin of the other two (:mod:`~fi_workbench.mpc.compare.lanes`) and shares out d = that xor (bit
-46 of r); so "kept" = g xor d = g + (1 - 2 g) d, where g, of bit 46 of c and the coin, is known to owner and evaluator.
+and as 0 <= y + 2^46 < 2^47, w is known bit by bit: w = top(r) (1 - top(c)). The sign is exact for t: t >= 0 where bit
+46 of c - r is set, which is (bit 46 of c) xor (bit 46 of r) xor [c' < r'], where c' and r' are the bits 16 to 45. The
+dealer learns [c' < r'] behind a coin of the other two (:mod:`~fi_workbench.mpc.compare.lanes`) and shares out d = that
+xor (bit 46 of r); so "kept" = g xor d = g + (1 - 2 g) d, where g, of bit 46 of c and the coin, is known to owner and
+evaluator. As carry is 1 at most, y must be at most 2^46 - 2^16.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def high_part(words: Words) -> NDArray[np.uint32]:
 
 def sign_bit(high: NDArray[np.uint32]) -> NDArray[np.bool_]:
     """Bit 46 of a word of which these are the bits from 16 on."""
-    return (high & np.uint32(1 << N_BITS)) != 0
+    return np.asarray((high & np.uint32(1 << N_BITS)) != 0)
 
 
 def top_bit(high: NDArray[np.uint32]) -> Words:
@@ -52,22 +53,17 @@ def top_bit(high: NDArray[np.uint32]) -> Words:
 
 
 @dataclass(frozen=True, eq=False)
-class Shares:
-    """One party's shares of a product: of a number, and of that number times d.
+class MaskShares:
+    """One party's shares of r >> 16 and of the top bit of r modulo 2^48; or of both times d.
 
     Parameters
     ----------
     high, top : ndarray of uint64
-        Of r >> 16 and of the top bit of r, modulo 2^48; or of r itself, and nothing.
+        (entry,).
     """
 
     high: Words
-    top: Words | None = None
-
-    @property
-    def n_bytes(self) -> int:
-        """Memory that it takes."""
-        return self.high.nbytes + (0 if self.top is None else self.top.nbytes)
+    top: Words
 
 
 def guess_of(high: NDArray[np.uint32], coins: NDArray[np.uint8]) -> Words:
@@ -80,7 +76,7 @@ def wraps_of(top: Words) -> Words:
     return (_ONE - top) << _WRAP
 
 
-def truncated_share(high: NDArray[np.uint32] | None, wraps: Words, mask: Shares) -> Words:
+def truncated_share(high: NDArray[np.uint32] | None, wraps: Words, mask: MaskShares) -> Words:
     """A share of t, before or without the choice.
 
     Parameters
@@ -89,10 +85,9 @@ def truncated_share(high: NDArray[np.uint32] | None, wraps: Words, mask: Shares)
         Bits 16 to 47 of what was opened, at the owner; None at the evaluator, as only one of them adds what is public.
     wraps : ndarray of uint64
         From the top bit of what was opened.
-    mask : Shares
+    mask : MaskShares
         Of r >> 16 and the top bit of r.
     """
-    assert mask.top is not None
     share = wraps * mask.top - mask.high
     if high is not None:
         share += high.astype(np.uint64) - _HIGH_OFFSET
@@ -104,9 +99,8 @@ def chosen_share(guess: Words, share: Words, correction: Words) -> Words:
     return guess * share + (_ONE - _TWO * guess) * correction
 
 
-def truncated_correction(high: NDArray[np.uint32], wraps: Words, chosen: Words, mask: Shares) -> Words:
+def truncated_correction(high: NDArray[np.uint32], wraps: Words, chosen: Words, mask: MaskShares) -> Words:
     """A share of d t, from shares of d, d (r >> 16) and d top(r)."""
-    assert mask.top is not None
     return (high.astype(np.uint64) - _HIGH_OFFSET) * chosen - mask.high + wraps * mask.top
 
 
@@ -118,3 +112,11 @@ def difference_share(opened: Words | None, mask: Words) -> Words:
 def difference_correction(opened: Words, chosen: Words, mask: Words) -> Words:
     """A share of d y, from shares of d and d r."""
     return (opened - OFFSET) * chosen - mask
+
+
+def sign_share(guess: Words, chosen: Words, is_owner: bool) -> Words:
+    """A share of 1.0 where y is not negative and 0.0 elsewhere, with 32 fractional bits, from a share of d."""
+    kept = (_ONE - _TWO * guess) * chosen
+    if is_owner:
+        kept += guess
+    return kept << np.uint64(2 * FRACTION_BITS)

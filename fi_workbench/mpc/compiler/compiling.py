@@ -19,7 +19,7 @@ from fi_workbench.mpc.compiler.graph import Graph, Shape
 from fi_workbench.mpc.compiler.lowering import lower
 from fi_workbench.mpc.compiler.refusing import Inexact, OutOfBounds
 from fi_workbench.mpc.compiler.scaling import Scales
-from fi_workbench.mpc.compiler.tracing import exact_copy, trace
+from fi_workbench.mpc.compiler.tracing import copy_of, dtype_of, trace
 from fi_workbench.mpc.evaluating import reference
 from fi_workbench.mpc.plan import RELU_BOUND
 from fi_workbench.mpc.plan_text import plan_from_text, plan_to_text
@@ -76,11 +76,11 @@ def compile_module(
     if not 0 < input_bound <= RELU_BOUND:
         raise InvalidOption(f"input_bound of {name!r} must be above 0 and at most {RELU_BOUND:g}, not {input_bound!r}.")
     own = None if sample is None else _checked(sample, tuple(input_shape), input_bound, name)
-    exact = exact_copy(module)
-    graph = trace(exact, tuple(input_shape))
+    copied = copy_of(module)
+    graph = trace(copied, tuple(input_shape))
     append(graph, output)
     fold(graph)
-    tried = _Tried(graph, float(input_bound), exact, output)
+    tried = _Tried(graph, float(input_bound), copied, output)
     # what holds for every query comes first; a sample is asked only where that fails
     for queries in (None,) if own is None else (None, own):
         compiled = tried.compiled(queries)
@@ -92,8 +92,8 @@ def compile_module(
 class _Tried:
     """One model under scalings, until its values are in bounds and its logits right."""
 
-    def __init__(self, graph: Graph, input_bound: float, exact: nn.Module, output: Affine | None) -> None:
-        self._graph, self._input_bound, self._exact, self._output = graph, input_bound, exact, output
+    def __init__(self, graph: Graph, input_bound: float, module: nn.Module, output: Affine | None) -> None:
+        self._graph, self._input_bound, self._module, self._output = graph, input_bound, module, output
         self._scales = Scales(graph)
         self._worst: LayerBound | None = None
         self._off = 0.0
@@ -101,7 +101,8 @@ class _Tried:
     def compiled(self, sample: NDArray[np.floating[Any]] | None) -> Compiled | None:
         """The model in bounds, proved or by a sample; None where no scaling does it."""
         self._worst, self._off = None, 0.0
-        shifts: dict[int, int] | None = self._scales.initial()
+        initial = self._scales.initial()
+        shifts: dict[int, int] | None = initial
         while shifts is not None:
             lowered = lower(self._graph, self._input_bound, shifts)
             bounds = judged(lowered, sample)
@@ -111,7 +112,8 @@ class _Tried:
                 plan = plan_from_text(plan_to_text(lowered.plan))
                 compiled = Compiled(plan, lowered.weights, bounds)
                 self._off = self._difference(compiled, sample)
-                return compiled if self._off <= TOLERANCE else None
+                # scaling down costs precision: what does it leaves a margin for queries that are not tried here
+                return compiled if self._off <= (TOLERANCE if shifts == initial else TOLERANCE / 2) else None
             self._worst = bad[0]
             shifts = self._scales.raised(shifts, lowered, bad)
         return None
@@ -122,8 +124,8 @@ class _Tried:
             return Inexact(
                 f"The compiled form of {name!r} gives logits that are off by {self._off:.2g} of the largest one; "
                 f"{TOLERANCE} is promised. Weights have 16 fractional bits: give the model inputs of about 1; avoid "
-                "layers that shrink values for later ones to blow them up, forward hooks, and in-place changes of values that "
-                "are used again."
+                "layers that shrink values for later ones to blow them up, forward hooks, and in-place changes of what "
+                "is used again."
             )
         worst = self._worst
         how = f"{worst.bound:.3g} on the sample, times the margin," if sampled else f"{worst.bound:.3g} by its weights"
@@ -146,7 +148,7 @@ class _Tried:
         drawn = rng.uniform(-self._input_bound, self._input_bound, shape).astype(np.float32)
         queries = drawn if sample is None else sample[:_N_CHECKED]
         with torch.inference_mode():
-            logits = self._exact(torch.from_numpy(queries.astype(np.float64))).numpy()
+            logits = self._module(torch.from_numpy(queries).to(dtype_of(self._module))).double().numpy()
         if self._output is not None:
             logits = logits @ self._output.matrix.T + self._output.offset
         return float(np.abs(reference(compiled, queries) - logits).max() / max(1.0, np.abs(logits).max()))

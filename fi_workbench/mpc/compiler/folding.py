@@ -8,7 +8,18 @@ from dataclasses import replace
 import numpy as np
 
 from fi_workbench.core.affine import Affine
-from fi_workbench.mpc.compiler.graph import Convolution, Graph, Largest, Linear, Mean, Node, Rectify, Reorder, Scale
+from fi_workbench.mpc.compiler.graph import (
+    Convolution,
+    Graph,
+    Largest,
+    Linear,
+    Mean,
+    Node,
+    Rectify,
+    Reorder,
+    Scale,
+    Sum,
+)
 from fi_workbench.mpc.compiler.refusing import NotSupported
 
 
@@ -43,7 +54,7 @@ def append(graph: Graph, output: Affine | None) -> None:
 
 def fold(graph: Graph) -> None:
     """All passes, until none changes anything."""
-    while any(each(graph) for each in (_skip_idle, _max_before_relu, _scale_backward, _scale_forward, _merge_linear)):
+    while any(change(graph) for change in _PASSES):
         pass
 
 
@@ -84,11 +95,13 @@ def _max_before_relu(graph: Graph) -> bool:
 
 
 def _scale_backward(graph: Graph) -> bool:
-    """A batch norm into the layer before it."""
-    n_uses = graph.n_uses()
+    """A batch norm into the layer before it; computed twice where its value is used elsewhere, for that is cheaper.
+
+    A step of its own would need a truncation before it.
+    """
     for number in graph.order():
         scale = graph.nodes[number]
-        if not isinstance(scale.action, Scale) or n_uses[scale.inputs[0]] != 1:
+        if not isinstance(scale.action, Scale):
             continue
         gain, shift = scale.action.gain, scale.action.shift
         before = graph.nodes[scale.inputs[0]]
@@ -154,6 +167,33 @@ def _convolution_after(gain: np.ndarray, shift: np.ndarray, action: Convolution)
     return replace(action, weight=action.weight * per_output[:, :, None, None], bias=bias)
 
 
+def _linear_over_sum(graph: Graph) -> bool:
+    """W (a + b) = W a + W b, where neither a nor b needs a truncation and their sum would."""
+    n_uses = graph.n_uses()
+    for number in graph.order():
+        layer = graph.nodes[number]
+        if not isinstance(layer.action, Linear | Convolution) or n_uses[layer.inputs[0]] != 1:
+            continue
+        total = graph.nodes[layer.inputs[0]]
+        if isinstance(total.action, Sum) and all(_is_rectified(graph, taken) for taken in total.inputs):
+            without = replace(layer.action, bias=np.zeros_like(layer.action.bias))
+            parts = [
+                graph.add(replace(layer, action=action, inputs=(taken,)))
+                for action, taken in zip((layer.action, without), total.inputs, strict=True)
+            ]
+            graph.nodes[number] = replace(total, inputs=tuple(parts), shape=layer.shape)
+            return True
+    return False
+
+
+def _is_rectified(graph: Graph, number: int) -> bool:
+    """Whether a value is masked as it is, or will be once a scale between is folded into the layer after it."""
+    node = graph.nodes[number]
+    if isinstance(node.action, Scale) and not node.action.shift.any():
+        node = graph.nodes[node.inputs[0]]
+    return isinstance(node.action, Rectify)
+
+
 def _merge_linear(graph: Graph) -> bool:
     """Two matrices without an activation between are one."""
     n_uses = graph.n_uses()
@@ -168,3 +208,6 @@ def _merge_linear(graph: Graph) -> bool:
             graph.nodes[number] = replace(before, action=Linear(weight, bias), shape=after.shape)
             return True
     return False
+
+
+_PASSES = (_skip_idle, _max_before_relu, _scale_backward, _scale_forward, _linear_over_sum, _merge_linear)

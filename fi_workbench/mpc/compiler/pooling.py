@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -91,7 +90,7 @@ def reordered(trail: Trail, value: Tracked, change: Callable[[torch.Tensor], tor
         shape = tuple(change(value.stand_in()).shape)
     except (RuntimeError, TypeError, IndexError) as error:
         raise trail.refused(f"does not fit values of shape {value.shape} ({error})", "nn.Flatten") from error
-    if not shape or shape[0] != N_QUERIES or math.prod(shape[1:]) != math.prod(value.shape):
+    if shape[:1] != (N_QUERIES,):
         raise trail.refused("mixes queries with one another", "a shape that begins with the number of queries")
     return trail.reorder(value, shape[1:])
 

@@ -1,7 +1,8 @@
 """Layers that may be scaled down together, so that their values stay within the ring's bounds.
 
 max(0, 2^-s y) = 2^-s max(0, y): a layer scaled by 2^-s shows in nothing but the last bits, once the next layers are
-scaled up again. Branches that are added without an activation between have one scale.
+scaled up again. Branches that are added without an activation between have one scale. The factor of a
+:class:`~fi_workbench.mpc.plan.Lift` beside such a layer tells the others the shift: about how large its weights are.
 """
 
 from __future__ import annotations
@@ -35,17 +36,17 @@ class Scales:
         self._fixed = self._closed(self._behind[graph.output])
 
     def initial(self) -> dict[int, int]:
-        """Shifts under which sums of many values are about as large as their means.
+        """Shifts that share the divisor of a mean between the layers before and after it.
 
-        Weights are rounded to 16 fractional bits: a divisor of 16 in them is four bits lost, and in the layer before
-        the sum it costs less, for errors of truncation average out.
+        Weights are rounded to 16 fractional bits: a divisor of 64 in those after it is six bits lost. Scaled down
+        before the sum, what is truncated loses bits instead; with half of them here, the two errors are about equal.
         """
         shifts: dict[int, int] = {}
         for number in self._graph.order():
             action = self._graph.nodes[number].action
             if isinstance(action, Mean) and action.divisor >= 8:
                 rectified = self._rectified(self._graph.nodes[number].inputs[0])
-                wanted = min(MAX_SHIFT, int(math.log2(action.divisor)) - 1)
+                wanted = min(MAX_SHIFT, round(math.log2(action.divisor) / 2))
                 self._raise(shifts, rectified, wanted)
         return shifts
 

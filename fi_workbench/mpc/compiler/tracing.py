@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from typing import Any
 
 import torch
@@ -28,13 +29,23 @@ class _Whole(nn.Module):
         return self.model(query)
 
 
+_one_at_a_time = threading.Lock()
+"""Tracing replaces ``nn.Module.__call__`` for the whole process while it lasts."""
+
+
 class _Tracer(fx.Tracer):
-    """Notes in which submodule each step is, and in which tracing failed."""
+    """Notes in which submodule each step is, and in which tracing failed; leaves other threads' modules alone."""
 
     failed_in: str | None = None
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = threading.get_ident()
+
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
         """See the base class."""
+        if threading.get_ident() != self._thread:  # a model that answers meanwhile
+            return forward(*args, **kwargs)
         try:
             return super().call_module(m, forward, args, kwargs)
         except Exception:
@@ -49,8 +60,8 @@ class _Tracer(fx.Tracer):
         return node
 
 
-def exact_copy(module: nn.Module) -> nn.Module:
-    """The module in float64 on the CPU, in evaluation mode; the one that was given stays as it is.
+def copy_of(module: nn.Module) -> nn.Module:
+    """The module on the CPU, in evaluation mode; the one that was given stays as it is.
 
     Raises
     ------
@@ -59,24 +70,31 @@ def exact_copy(module: nn.Module) -> nn.Module:
     """
     if not isinstance(module, nn.Module):
         raise NotSupported(
-            "", type(module).__name__, "is no torch.nn.Module", "a torch module; train one on its answers"
+            "", type(module).__name__, "is no torch.nn.Module", "a torch module that is trained on its answers"
         )
     try:
         with torch.no_grad():
-            return copy.deepcopy(module).to("cpu", torch.float64).eval()
+            copied = copy.deepcopy(module).to("cpu").eval()
+            return copied if dtype_of(copied).itemsize >= 4 else copied.float()
     except Exception as error:  # a module may hold anything
         raise NotSupported(
             "", type(module).__name__, f"cannot be copied ({error})", "a module of plain layers"
         ) from error
 
 
+def dtype_of(module: nn.Module) -> torch.dtype:
+    """What a module computes in."""
+    floating = (parameter.dtype for parameter in module.parameters() if parameter.is_floating_point())
+    return next(floating, torch.float32)
+
+
 def trace(module: nn.Module, input_shape: Shape) -> Graph:
-    """The graph of a module in evaluation mode, in float64.
+    """The graph of a module in evaluation mode.
 
     Parameters
     ----------
     module : torch.nn.Module
-        From :func:`exact_copy`.
+        From :func:`copy_of`.
     input_shape : tuple of int
         Of one query.
 
@@ -104,7 +122,8 @@ def trace(module: nn.Module, input_shape: Shape) -> Graph:
 def _traced(module: nn.Module) -> tuple[fx.Graph, nn.Module]:
     whole, tracer = _Whole(module).eval(), _Tracer()
     try:
-        return tracer.trace(whole), whole
+        with _one_at_a_time:
+            return tracer.trace(whole), whole
     except Exception as error:  # tracing runs the model's own code
         path = _path(tracer.failed_in or "")
         kind = type(module.get_submodule(path)).__name__ if _has(module, path) else type(module).__name__

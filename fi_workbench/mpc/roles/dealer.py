@@ -123,7 +123,7 @@ class DealerRole(RoleRunner):
                 elif step.held == "masked":
                     made = local(step.operation, values.inputs(place), self._shape(lot, place + 1))
                 if made is not None:
-                    self._holds(here, "mask", made)
+                    self._holds(here, "mask", made, place + 1)
                 values.put(place, made)
                 steps.append(parts)
         finally:

@@ -141,7 +141,7 @@ class EvaluatorRole(RoleRunner):
                 if made is None:
                     made, parts = self._prepared(here, inputs[0], end)
                     made = made.reshape(shape)
-                self._holds(here, "mask" if step.held == "masked" else "share", made)
+                self._holds(here, "mask" if step.held == "masked" else "share", made, place + 1)
                 values.put(place, made)
                 steps.append(parts)
         finally:
@@ -215,9 +215,7 @@ class EvaluatorRole(RoleRunner):
             there = Place("offline", here.lot, here.step, level)
             left, right, rest = tournament.paired(entries)
             n = left.size
-            dealt = deal_mask(
-                self._source("evaluator_dealer", "masks").at(here.lot, here.step, level), n, False
-            )
+            dealt = deal_mask(self._source("evaluator_dealer", "masks").at(here.lot, here.step, level), n, False)
             self._send(there, "owner", "offset", n, bits, (left - right).reshape(-1) + dealt.mine)
             # known to nobody else: the share of the winners that it will have, once it has passed on the rest
             kept = self._private.at(here.lot, here.step, level).words(n)
@@ -270,9 +268,7 @@ class EvaluatorRole(RoleRunner):
         )
         self._send(here, "owner", "remask", n, bits, share - part.next_mask)
 
-    def _send_lanes(
-        self, here: Place, part: EvaluatorComparison, high: NDArray[np.uint32], n: int, bits: int
-    ) -> Words:
+    def _send_lanes(self, here: Place, part: EvaluatorComparison, high: NDArray[np.uint32], n: int, bits: int) -> Words:
         """Send the lanes; what is known of the sign."""
         assert part.thermometer is not None
         assert part.blinding is not None

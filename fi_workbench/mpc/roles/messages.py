@@ -23,6 +23,7 @@ Name: TypeAlias = Literal[
     "remask",
     "selection",
     "difference-selection",
+    "sign-selection",
 ]
 
 
@@ -55,4 +56,6 @@ def fields_of(message: Name, n: int, bits: int) -> tuple[Field, ...]:
         return (Field("lanes", N_LANES * n, 8),)
     if message == "selection":  # dealer -> owner: shares of d, d (r >> 16) and d top(r)
         return (Field("chosen", n, bits), Field("chosen mask", n, bits), Field("chosen top", n, bits - 32))
+    if message == "sign-selection":
+        return (Field("chosen", n, 32),)
     return (Field("chosen", n, bits), Field("chosen mask", n, bits))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +73,9 @@ class OwnerProduct:
         return self.addend.nbytes
 
 
+OwnerPart: TypeAlias = OwnerProduct | OwnerTruncation | OwnerComparison
+
+
 @dataclass(frozen=True, eq=False)
 class OwnerMaterial:
     """All that the owner needs to answer one lot.
@@ -84,7 +88,7 @@ class OwnerMaterial:
     """
 
     lot: Lot
-    steps: tuple[tuple[OwnerProduct | OwnerTruncation | OwnerComparison, ...], ...]
+    steps: tuple[tuple[OwnerPart, ...], ...]
 
     @property
     def n_bytes(self) -> int:
@@ -179,17 +183,17 @@ class OwnerRole(RoleRunner):
             raise ValueError(f"The masked query of this lot has shape {self._shape(lot, 0)}.")
         self._spend(lot, material.lot)
         values = HeldValues(self.plan, self._last_use, query)
-        self._holds(Place("online", lot, 0), "masked query", query)
+        self._holds(Place("online", lot, 0), "masked query", query, 0)
         for place, step in enumerate(self.plan.steps):
             here, inputs, shape = Place("online", lot, place), values.inputs(place), self._shape(lot, place + 1)
             made = local(step.operation, inputs, shape)
             if made is None:
                 made = self._evaluated(here, inputs[0], material, end).reshape(shape)
-            self._holds(here, "masked value" if step.held == "masked" else "share", made)
+            self._holds(here, "masked value" if step.held == "masked" else "share", made, place + 1)
             values.put(place, made)
         return values[len(self.plan.steps)]
 
-    def _prepared(self, here: Place, end: float) -> tuple[OwnerProduct | OwnerTruncation | OwnerComparison, ...]:
+    def _prepared(self, here: Place, end: float) -> tuple[OwnerPart, ...]:
         step = self.plan.steps[here.step]
         n, bits = self._n(here.lot, here.step + 1), self._bits[here.step + 1]
         if isinstance(step.operation, Dense | Conv):
@@ -225,9 +229,7 @@ class OwnerRole(RoleRunner):
         return OwnerComparison(mine + offset + selecting.OFFSET, thermometer, blinding, Shares(mine))
 
     def _blinding(self, here: Place, n: int) -> lanes.Blinding:
-        return lanes.draw_blinding(
-            self._source("owner_evaluator", "blinding").at(here.lot, here.step, here.call), n
-        )
+        return lanes.draw_blinding(self._source("owner_evaluator", "blinding").at(here.lot, here.step, here.call), n)
 
     def _thermometer(self, here: Place, n: int) -> NDArray[np.uint8]:
         return lanes.draw_reference_share(
@@ -236,19 +238,26 @@ class OwnerRole(RoleRunner):
 
     def _evaluated(self, here: Place, value: Words, material: OwnerMaterial, end: float) -> Words:
         operation, parts = self.plan.steps[here.step].operation, material.steps[here.step]
-        first = parts[0]
-        if isinstance(operation, Dense | Conv):
-            assert isinstance(first, OwnerProduct)
+        if isinstance(operation, Maximum):
+            return self._maximum(here, operation, value, parts, end)
+        (part,) = parts
+        if isinstance(part, OwnerProduct):
+            assert isinstance(operation, Dense | Conv)
             made = ring.linear(operation, self._weights[here.step].weight, value)
-            made += first.addend
+            made += part.addend
             return made
-        if isinstance(operation, Relu):
-            assert isinstance(first, OwnerComparison)
-            return self._relu(here, value.reshape(-1), first, end)
-        if isinstance(operation, Truncate):
-            assert isinstance(first, OwnerTruncation)
-            return self._truncated(here, value.reshape(-1), first, end)
-        assert isinstance(operation, Maximum)
+        if isinstance(part, OwnerComparison):
+            return self._relu(here, value.reshape(-1), part, end)
+        return self._truncated(here, value.reshape(-1), part, end)
+
+    def _maximum(
+        self,
+        here: Place,
+        operation: Maximum,
+        value: Words,
+        parts: Sequence[OwnerPart],
+        end: float,
+    ) -> Words:
         tournament = Tournament.of(operation)
         entries = ring.windows(operation, value, padding=PADDING)
         entries = entries.reshape(len(entries), -1)
@@ -257,9 +266,7 @@ class OwnerRole(RoleRunner):
             there = Place("online", here.lot, here.step, level)
             left, right, rest = tournament.paired(entries)
             winners = right + self._difference(there, (left - right).reshape(-1), part, end).reshape(right.shape)
-            (remask,) = self._receive(
-                there, "evaluator", "remask", winners.size, self._bits[here.step + 1], end
-            )
+            (remask,) = self._receive(there, "evaluator", "remask", winners.size, self._bits[here.step + 1], end)
             entries = np.concatenate([winners + remask.reshape(winners.shape), rest])
         return entries[0]
 

@@ -14,10 +14,11 @@ from fi_workbench.core.peers import Peers
 from fi_workbench.mpc import ring
 from fi_workbench.mpc.assignment import Role as RoleName
 from fi_workbench.mpc.assignment import Triple
+from fi_workbench.mpc.compare.selecting import SHORT_MASK
 from fi_workbench.mpc.plan import Add, Lift, Operation, Plan, Reshape, SumPool
 from fi_workbench.mpc.roles.messages import Name, Phase, fields_of
 from fi_workbench.mpc.streams import SET_UP, Lot, LotSet, MaskReused, MaskSource, TripleKeys
-from fi_workbench.mpc.widths import value_bits
+from fi_workbench.mpc.widths import SHORT, value_bits
 from fi_workbench.mpc.words import Array, packed, unpacked
 
 Words = NDArray[np.uint64]
@@ -88,7 +89,7 @@ class Seen:
 
 
 class RoleRunner:
-    """One role of one triple in one session; for one thread offline and one online.
+    """One role of one triple in one session; may be used from several threads, each with a lot of its own.
 
     Parameters
     ----------
@@ -102,9 +103,7 @@ class RoleRunner:
     peers : Peers
     """
 
-    def __init__(
-        self, role: RoleName, triple: Triple, number: int, plan: Plan, keys: TripleKeys, peers: Peers
-    ) -> None:
+    def __init__(self, role: RoleName, triple: Triple, number: int, plan: Plan, keys: TripleKeys, peers: Peers) -> None:
         self.observer: Callable[[Seen], None] | None = None
         self.plan = plan
         self._role: RoleName = role
@@ -124,12 +123,13 @@ class RoleRunner:
             root: bytes | None = getattr(self._keys, pair)
             if root is None:
                 raise ValueError(f"The {self._role} holds no masks of {pair.replace('_', ' and ')}.")
-            source = self._sources[pair, purpose] = MaskSource.of(root, purpose)
+            # whoever comes first: several lots may be prepared at once, and there is one source for all
+            source = self._sources.setdefault((pair, purpose), MaskSource.of(root, purpose))
         return source
 
     def _close_lot(self, lot: Lot) -> None:
         """No mask of this lot is drawn any more."""
-        for source in self._sources.values():
+        for source in tuple(self._sources.values()):
             source.close_lot(lot)
 
     def _spend(self, lot: Lot, material_lot: Lot) -> None:
@@ -185,9 +185,11 @@ class RoleRunner:
         name: str = getattr(self._triple, role)
         return name
 
-    def _holds(self, place: Place, name: str, array: NDArray[np.generic]) -> None:
-        """Tell the observer what is held after a step."""
-        self._show(place, "holds", "", name, array)
+    def _holds(self, place: Place, name: str, array: Words, value: int | None = None) -> None:
+        """Tell the observer what is held after a step: of a value, the bits that it is held with."""
+        if self.observer is not None:
+            short = value is not None and self._bits[value] == SHORT
+            self._show(place, "holds", "", name, array & SHORT_MASK if short else array)
 
     def _show(
         self,

@@ -6,7 +6,7 @@ import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,12 +16,14 @@ from fi_workbench.core.errors import Refused
 from fi_workbench.core.peers import Peers
 from fi_workbench.mpc.compiled import Compiled
 from fi_workbench.mpc.keys import SessionKey, channel_secrets
-from fi_workbench.mpc.party import SecureParty
 from fi_workbench.mpc.session import Session
 from fi_workbench.privacy.access import ModelAccess
 from fi_workbench.privacy.context import PartyContext
 from fi_workbench.privacy.mechanism import STALE
 from fi_workbench.privacy.secure_inference.announcement import Announcement, listed, session_of
+
+if TYPE_CHECKING:  # it imports torch, which the coordinator and the client never do
+    from fi_workbench.mpc.party import SecureParty
 
 _log = logging.getLogger(__name__)
 
@@ -154,6 +156,8 @@ def seated(
     reachable: Mapping[str, bytes] = {name: members[name].channel for name in session.peers_of(context.name)}
     secrets_ = channel_secrets(session, context.name, came.key)
     peers = access.network.connect(context.round_digest, context.name, reachable, secrets_, end)
+    from fi_workbench.mpc.party import SecureParty  # noqa: PLC0415 (see above: torch)
+
     try:
         party = SecureParty(session, context.name, came.key, peers, came.compiled)
     except BaseException:

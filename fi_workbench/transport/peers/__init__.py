@@ -1,1 +1,1 @@
-"""Direct channels between parties: in one process, or over mutually authenticated TLS; relayed where neither reaches."""
+"""Channels between parties: in one process, over mutually authenticated TLS, or sealed end to end over a third."""

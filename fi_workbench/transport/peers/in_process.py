@@ -1,4 +1,4 @@
-"""Channels between parties that live in one process; with chosen pairs that go over the relay, for tests of that way."""
+"""Channels between parties that live in one process; chosen pairs can be sent over the relay, for tests of it."""
 
 from __future__ import annotations
 
@@ -22,18 +22,38 @@ class Switchboard:
         self._joined: dict[tuple[str, str], _Seat] = {}
 
     def join(self, seat: _Seat, peers: Collection[str], end: float) -> dict[str, _Seat]:
-        """Those of ``peers`` who joined this session by ``end``; waits for all."""
+        """Those of ``peers`` who joined this session by ``end``; waits for all.
+
+        Raises
+        ------
+        PeerLost
+            A peer knows another secret, or this party is in the session already.
+        """
         with self._changed:
             if (seat.session, seat.me) in self._joined:
                 raise PeerLost(seat.me, f"{seat.me} is in session {seat.session:.16} already.")
             self._joined[seat.session, seat.me] = seat
+            for peer in peers:
+                self._compare(seat, self._joined.get((seat.session, peer)))
             self._changed.notify_all()
             while True:
+                if seat.fault is not None:
+                    del self._joined[seat.session, seat.me]
+                    raise seat.fault
                 found = {p: self._joined[seat.session, p] for p in peers if (seat.session, p) in self._joined}
                 left = end - time.monotonic()
-                if len(found) == len(peers) or left <= 0:
+                if len(found) == len(peers):
+                    return found
+                if left <= 0:
+                    seat.unreachable |= frozenset(peers) - frozenset(found)  # who comes later sees it, and relays too
                     return found
                 self._changed.wait(left)
+
+    def _compare(self, one: _Seat, other: _Seat | None) -> None:
+        if other is None or hmac.compare_digest(other.secrets.get(one.me, b""), one.secrets[other.me]):
+            return
+        for seat, peer in ((one, other.me), (other, one.me)):
+            seat.fault = seat.fault or PeerLost(peer, f"{peer} does not know the secret of the pair.")
 
     def leave(self, seat: _Seat) -> None:
         """End the session for one; its peers' channels to it end, as those over a network would."""
@@ -41,6 +61,7 @@ class Switchboard:
             if self._joined.get((seat.session, seat.me)) is not seat:
                 return
             del self._joined[seat.session, seat.me]
+            seat.gone = True
             others = [other for (session, _), other in self._joined.items() if session == seat.session]
         for other in others:
             other.lose(seat.me)
@@ -53,6 +74,8 @@ class _Seat:
         self.session, self.me = session, me
         self.secrets, self.unreachable = dict(secrets), unreachable
         self.inboxes = {peer: Inbox(me, peer) for peer in secrets}
+        self.gone = False
+        self.fault: PeerLost | None = None
 
     def lose(self, peer: str) -> None:
         if peer in self.inboxes and peer not in self.unreachable:
@@ -62,13 +85,12 @@ class _Seat:
 class _Way:
     """From one seat into the inbox of another."""
 
-    def __init__(self, me: str, peer: str, inbox: Inbox) -> None:
-        self._me, self._peer, self._inbox = me, peer, inbox
-        self.open = True
+    def __init__(self, me: str, seat: _Seat) -> None:
+        self._seat, self._inbox = seat, seat.inboxes[me]
 
-    def send(self, tag: str, parts: tuple[Buffer, ...], n_bytes: int) -> None:  # noqa: ARG002 (the port's form)
-        if not self.open:
-            raise PeerLost(self._peer, f"The channel to {self._peer} has ended.")
+    def send(self, tag: str, parts: tuple[Buffer, ...], n_bytes: int) -> None:
+        if self._seat.gone:
+            raise PeerLost(self._seat.me, f"{self._seat.me} has closed its channels.")
         try:
             self._inbox.put(tag, b"".join(parts))
         except BadPeerMessage as fault:
@@ -91,10 +113,9 @@ class InProcessNetwork:
     def __init__(self, switchboard: Switchboard, name: str, unreachable: Collection[str] = ()) -> None:
         self._switchboard, self._name, self._unreachable = switchboard, name, frozenset(unreachable)
         self._lock = threading.Lock()
-        self._open: list[Channels] = []
-        self._closed = False
+        self._open: dict[str, Channels] = {}
 
-    def announce(self, session: str) -> bytes:  # noqa: ARG002 (the port's form)
+    def announce(self, session: str) -> bytes:
         """Nothing that a peer needs to know."""
         return _ANNOUNCEMENT
 
@@ -110,12 +131,8 @@ class InProcessNetwork:
         """
         seat = _Seat(session, me, {peer: secrets[peer] for peer in peers}, self._unreachable)
         found = self._switchboard.join(seat, peers, end)
-        for peer, other in found.items():
-            if not hmac.compare_digest(other.secrets.get(me, b""), secrets[peer]):
-                self._switchboard.leave(seat)
-                raise PeerLost(peer, f"{peer} does not know the secret of the pair.")
         ways = {
-            peer: _Way(me, peer, other.inboxes[me])
+            peer: _Way(me, other)
             for peer, other in found.items()
             if peer not in self._unreachable and me not in other.unreachable
         }
@@ -123,15 +140,17 @@ class InProcessNetwork:
         def end_all(for_good: bool) -> None:
             if for_good:
                 self._switchboard.leave(seat)
+                with self._lock:
+                    self._open.pop(session, None)
 
         channels = Channels(session, me, seat.secrets, seat.inboxes, ways, end_all)
         with self._lock:
-            self._open.append(channels)
+            self._open[session] = channels
         return channels
 
     def close(self) -> None:
         """End all channels."""
         with self._lock:
-            opened, self._open = self._open, []
+            opened = list(self._open.values())
         for channels in opened:
             channels.close()

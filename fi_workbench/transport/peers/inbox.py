@@ -103,6 +103,11 @@ class Inbox:
             self._n_held_bytes = 0
             self._changed.notify_all()
 
+    def wait_unread(self, seconds: float) -> None:
+        """Wait until nobody reads the source, which was ended before, so that it can be closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._reading, seconds)
+
     def take(self, tag: str, n_bytes: int, end: float) -> memoryview:
         """The message of that tag, read-only; waits for it until ``end``, in monotonic seconds.
 
@@ -126,7 +131,7 @@ class Inbox:
                     if left <= 0:
                         raise PeerLate(self.peer, f"{self.peer} has not sent {tag!r} to {self.me} in time.")
                     if self._source is None or self._reading:
-                        self._changed.wait(left)
+                        self._changed.wait(min(left, threading.TIMEOUT_MAX))
                     else:
                         self._read(self._source, min(end, time.monotonic() + _SLICE_SECONDS))
             finally:
@@ -181,7 +186,7 @@ class Inbox:
         return BadPeerMessage(self.peer, f"{self.peer} sent {tag!r} with {n_bytes} bytes; {wanted} are right.")
 
     def _remember(self, tag: str) -> None:
-        """Older tags are forgotten: a channel is authenticated and in order, so only its peer itself could repeat one."""
+        """Old tags are forgotten: a channel is authenticated and in order, so only its peer itself could repeat one."""
         self._past.add(tag)
         self._order.append(tag)
         if len(self._order) > _REMEMBERED_TAGS:
