@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fi_workbench.core.peers import Traffic
 from fi_workbench.mpc.assignment import Role
-from fi_workbench.mpc.plan import Conv, Dense, Maximum, Plan, Relu, Truncate
+from fi_workbench.mpc.plan import Conv, Dense, Maximum, Plan, Relu, Sign, Truncate
 from fi_workbench.mpc.roles.messages import Name, Phase, fields_of
 from fi_workbench.mpc.roles.tournament import Tournament
 from fi_workbench.mpc.roles.weights import weight_shape
@@ -110,7 +110,7 @@ def cost(plan: Plan, n_queries: int) -> PlanCost:
 def _hops(operation: object) -> int:
     if isinstance(operation, Maximum):
         return 3 * len(Tournament.of(operation).n_pairs)
-    return 3 if isinstance(operation, Relu) else 2 if isinstance(operation, Truncate) else 0
+    return 3 if isinstance(operation, Relu | Sign) else 2 if isinstance(operation, Truncate) else 0
 
 
 def _messages(plan: Plan, place: int, n_queries: int, bits: int) -> Iterator[Message]:
@@ -128,6 +128,12 @@ def _messages(plan: Plan, place: int, n_queries: int, bits: int) -> Iterator[Mes
             yield _message("online", "dealer", "owner", "selection", n, bits)
         else:
             yield _message("online", "owner", "evaluator", "top-bits", n, bits)
+        yield _message("online", "evaluator", "owner", "remask", n, bits)
+    elif isinstance(operation, Sign):
+        yield _message("offline", "evaluator", "owner", "offset", n, SHORT)
+        yield _message("online", "owner", "evaluator", "opened", n, bits)
+        yield from _comparison(n, bits)
+        yield _message("online", "dealer", "owner", "sign-selection", n, bits)
         yield _message("online", "evaluator", "owner", "remask", n, bits)
     elif isinstance(operation, Maximum):
         for n_pairs in Tournament.of(operation).n_pairs:

@@ -14,7 +14,23 @@ import torch.nn.functional as F  # noqa: N812 (torch's own name for it)
 from numpy.typing import NDArray
 
 from fi_workbench.mpc.compiled import Compiled, LayerWeights
-from fi_workbench.mpc.plan import FRACTION_BITS, Add, Conv, Dense, Lift, Maximum, Plan, Relu, Reshape, SumPool, Truncate
+from fi_workbench.mpc.plan import (
+    FRACTION_BITS,
+    Add,
+    Conv,
+    Dense,
+    Lift,
+    Maximum,
+    Pairs,
+    Plan,
+    Relu,
+    Reshape,
+    Sign,
+    SumPool,
+    Truncate,
+    Wins,
+)
+from fi_workbench.mpc.plan_rules import InvalidPlan
 
 SIGN_BIT = 46
 """Of a shared value: what is not below 2^14, either side of zero, has another's sign there."""
@@ -88,6 +104,8 @@ class Real:
                 return value + taken[1]
             case Reshape():
                 return value
+            case Pairs() | Sign() | Wins():
+                raise InvalidPlan("Comparing outputs is no part of a model, and is not evaluated in the clear.")
 
     def linear(
         self, operation: Dense | Conv, value: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor

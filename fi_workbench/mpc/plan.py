@@ -112,9 +112,7 @@ class Wins:
     """shared (pair,), 1 where its first class won -> shared (class,): the pairs that a class won, minus all of its."""
 
 
-Operation: TypeAlias = (
-    Dense | Conv | Relu | Truncate | Maximum | SumPool | Reshape | Lift | Add | Pairs | Sign | Wins
-)
+Operation: TypeAlias = Dense | Conv | Relu | Truncate | Maximum | SumPool | Reshape | Lift | Add | Pairs | Sign | Wins
 """The last three are not a model's own: :mod:`fi_workbench.mpc.argmax` puts them behind its outputs."""
 
 

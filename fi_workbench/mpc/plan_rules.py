@@ -17,12 +17,15 @@ from fi_workbench.mpc.plan import (
     Lift,
     Maximum,
     Operation,
+    Pairs,
     Plan,
     Relu,
     Reshape,
+    Sign,
     Step,
     SumPool,
     Truncate,
+    Wins,
 )
 
 Shape = tuple[int, ...]
@@ -88,7 +91,7 @@ def _check_inputs(operation: Operation, shapes: Sequence[Shape], held: Sequence[
         raise _broken(operation, f"takes {n_inputs} value{'s' * (n_inputs > 1)}, not {len(shapes)}")
     if isinstance(operation, Dense | Conv | Lift) and held[0] != "masked":
         raise _broken(operation, "takes a masked value")
-    if isinstance(operation, Relu | Truncate | Maximum | Add) and "masked" in held:
+    if isinstance(operation, Relu | Truncate | Maximum | Add | Pairs | Sign | Wins) and "masked" in held:
         raise _broken(operation, "takes shared values")
     if isinstance(operation, Conv | Maximum | SumPool) and len(shapes[0]) != 3:
         raise _broken(operation, f"takes (channel, height, width), not {shapes[0]}")
@@ -115,10 +118,22 @@ def _made(operation: Operation, shapes: Sequence[Shape], shape: Shape | None) ->
             if shape is None or math.prod(shape) != math.prod(taken):
                 raise _broken(operation, f"cannot make {shape} of {taken}")
             return shape
+        case Pairs() | Wins():
+            return (_paired(operation, taken),)
         case Add():
             if taken != shapes[1]:
                 raise _broken(operation, f"takes two values of one shape, not {taken} and {shapes[1]}")
     return taken
+
+
+def _paired(operation: Pairs | Wins, taken: Shape) -> int:
+    """How many pairs there are of so many classes, or of how many classes so many pairs are."""
+    n = taken[0] if len(taken) == 1 else 0
+    n_classes = n if isinstance(operation, Pairs) else (1 + math.isqrt(1 + 8 * n)) // 2
+    n_pairs = n_classes * (n_classes - 1) // 2
+    if n_classes < 2 or (isinstance(operation, Wins) and n_pairs != n):
+        raise _broken(operation, f"does not take {taken}")
+    return n_pairs if isinstance(operation, Pairs) else n_classes
 
 
 def _convolved(conv: Conv, taken: Shape) -> Shape:

@@ -1,4 +1,4 @@
-"""How many bits of a value are needed: all 64 where it reaches the output, 48 where a ReLU, a truncation or a sign follows.
+"""How many bits of a value are needed: 64 where it reaches the output, 48 where a ReLU, truncation or sign follows.
 
 What meets one of these is smaller than 2^46 either side of zero, so its low 48 bits say all of it; and sums
 and products of words keep their low bits right whatever is above. A value is sent with as many bits as are needed.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,60 +9,15 @@ from fi_workbench.core.peers import Peers
 from fi_workbench.mpc import ring
 from fi_workbench.mpc.assignment import Triple
 from fi_workbench.mpc.compare import lanes, selecting
-from fi_workbench.mpc.compare.selecting import Shares
-from fi_workbench.mpc.plan import Conv, Dense, Maximum, Plan, Relu, Truncate
+from fi_workbench.mpc.compare.selecting import MaskShares
+from fi_workbench.mpc.plan import Conv, Dense, Maximum, Plan, Relu, Sign, Truncate
+from fi_workbench.mpc.roles.dealing import deal_choice, deal_difference, deal_mask
+from fi_workbench.mpc.roles.materials import DealerDifference, DealerMaterial, DealerPart, DealerRelu, DealerSign
 from fi_workbench.mpc.roles.role import HeldValues, Place, RoleRunner, Words, local
-from fi_workbench.mpc.roles.selections import deal_mask
 from fi_workbench.mpc.roles.tournament import Tournament
 from fi_workbench.mpc.roles.weights import weight_shape
 from fi_workbench.mpc.streams import SET_UP, Lot, TripleKeys, query_mask, query_source
-
-
-@dataclass(frozen=True, eq=False)
-class DealerComparison:
-    """What the dealer needs for the comparisons of a ReLU, or of one level of a maximum.
-
-    Parameters
-    ----------
-    sign : ndarray of bool
-        (entry,): bit 46 of r.
-    clear : Shares
-        r >> 16 and its top bit, or r itself.
-    chosen : ndarray of uint64
-        (entry,): the evaluator's share of d.
-    chosen_mask : Shares
-        The evaluator's, of ``clear`` times d.
-    """
-
-    sign: NDArray[np.bool_]
-    clear: Shares
-    chosen: Words
-    chosen_mask: Shares
-
-    @property
-    def n_bytes(self) -> int:
-        """Memory that it takes."""
-        return self.sign.nbytes + self.clear.n_bytes + self.chosen.nbytes + self.chosen_mask.n_bytes
-
-
-@dataclass(frozen=True, eq=False)
-class DealerMaterial:
-    """All that the dealer needs to answer one lot.
-
-    Parameters
-    ----------
-    lot : Lot
-    steps : tuple
-        For each step of the plan what it needs, in the order of its use.
-    """
-
-    lot: Lot
-    steps: tuple[tuple[DealerComparison, ...], ...]
-
-    @property
-    def n_bytes(self) -> int:
-        """Memory that it takes."""
-        return sum(part.n_bytes for step in self.steps for part in step)
+from fi_workbench.mpc.widths import SHORT
 
 
 class DealerRole(RoleRunner):
@@ -114,11 +67,12 @@ class DealerRole(RoleRunner):
             values = HeldValues(self.plan, self._last_use, query_mask(self._queries, lot, self.plan.input_shape))
             steps = []
             for place, step in enumerate(self.plan.steps):
-                here, parts = Place("offline", lot, place), ()
+                here = Place("offline", lot, place)
                 made: Words | None = None
+                parts: tuple[DealerPart, ...] = ()
                 if isinstance(step.operation, Dense | Conv):
                     self._deal_product(here, step.operation, values.inputs(place)[0])
-                elif isinstance(step.operation, Relu | Truncate | Maximum):
+                elif isinstance(step.operation, Relu | Truncate | Maximum | Sign):
                     made, parts = self._prepared(here)
                 elif step.held == "masked":
                     made = local(step.operation, values.inputs(place), self._shape(lot, place + 1))
@@ -150,7 +104,7 @@ class DealerRole(RoleRunner):
         self._spend(lot, material.lot)
         for place, parts in enumerate(material.steps):
             for call, part in enumerate(parts):
-                self._compare(Place("online", lot, place, call), part, end)
+                self._choose(Place("online", lot, place, call), part, end)
 
     def _close_lot(self, lot: Lot) -> None:
         super()._close_lot(lot)
@@ -162,61 +116,62 @@ class DealerRole(RoleRunner):
         product -= self._source("owner_dealer", "products").at(here.lot, here.step).words(n)
         self._send(here, "evaluator", "masked-product", n, bits, product)
 
-    def _prepared(self, here: Place) -> tuple[Words | None, tuple[DealerComparison, ...]]:
+    def _prepared(self, here: Place) -> tuple[Words | None, tuple[DealerPart, ...]]:
         """The mask of the value that a step makes, if it has one, and what is needed online."""
         operation = self.plan.steps[here.step].operation
         n, bits = self._n(here.lot, here.step + 1), self._bits[here.step + 1]
         if isinstance(operation, Maximum):
             levels = Tournament.of(operation).n_pairs
             return None, tuple(
-                self._deal_difference(Place("offline", here.lot, here.step, level), n_pairs * n, bits)
+                self._dealt_difference(Place("offline", here.lot, here.step, level), n_pairs * n)
                 for level, n_pairs in enumerate(levels)
             )
-        mine = self._source("owner_dealer", "masks").at(here.lot, here.step).words(n)
-        dealt = deal_mask(self._source("evaluator_dealer", "masks").at(here.lot, here.step), n, True)
-        drawn = mine + dealt.mine
-        high = selecting.high_part(drawn)
-        clear = Shares(high.astype(np.uint64), selecting.top_bit(high))
-        assert clear.top is not None
-        assert dealt.mask.top is not None
-        made = self._source("evaluator_dealer", "values").at(here.lot, here.step).words(n)
-        made = made.reshape(self._shape(here.lot, here.step + 1))
-        parts: tuple[DealerComparison, ...] = ()
+        if isinstance(operation, Sign):
+            dealt = self._dealt_difference(here, n)
+            return None, (DealerSign(dealt.sign, dealt.chosen),)
+        draws = self._source("evaluator_dealer", "masks").at(here.lot, here.step)
+        mask = deal_mask(draws, n)
+        high = selecting.high_part(self._mine(here, n) + mask.mine)
+        clear = MaskShares(high.astype(np.uint64), selecting.top_bit(high))
+        parts: tuple[DealerPart, ...] = ()
         if isinstance(operation, Relu):
-            self._deal_reference(here, high, bits)
-            parts = (DealerComparison(selecting.sign_bit(high), clear, dealt.chosen, dealt.chosen_mask),)
-        self._send(here, "owner", "mask-parts", n, bits, clear.high - dealt.mask.high, clear.top - dealt.mask.top)
-        return made, parts
+            self._deal_reference(here, high)
+            parts = (DealerRelu(selecting.sign_bit(high), clear, deal_choice(draws, n)),)
+        shares = (clear.high - mask.mask.high, clear.top - mask.mask.top)
+        self._send(here, "owner", "mask-parts", n, bits, *shares)
+        made = self._source("evaluator_dealer", "values").at(here.lot, here.step).words(n)
+        return made.reshape(self._shape(here.lot, here.step + 1)), parts
 
-    def _deal_difference(self, here: Place, n: int, bits: int) -> DealerComparison:
-        mine = self._source("owner_dealer", "masks").at(here.lot, here.step, here.call).words(n)
-        dealt = deal_mask(self._source("evaluator_dealer", "masks").at(here.lot, here.step, here.call), n, False)
-        drawn = mine + dealt.mine
+    def _dealt_difference(self, here: Place, n: int) -> DealerDifference:
+        dealt = deal_difference(self._source("evaluator_dealer", "masks").at(here.lot, here.step, here.call), n)
+        drawn = self._mine(here, n) + dealt.mine
         high = selecting.high_part(drawn)
-        self._deal_reference(here, high, bits)
-        return DealerComparison(selecting.sign_bit(high), Shares(drawn), dealt.chosen, dealt.chosen_mask)
+        self._deal_reference(here, high)
+        return DealerDifference(selecting.sign_bit(high), drawn, dealt.chosen, dealt.chosen_mask)
 
-    def _deal_reference(self, here: Place, high: NDArray[np.uint32], bits: int) -> None:
+    def _mine(self, here: Place, n: int) -> Words:
+        """The owner's part of r."""
+        return self._source("owner_dealer", "masks").at(here.lot, here.step, here.call).words(n)
+
+    def _deal_reference(self, here: Place, high: NDArray[np.uint32]) -> None:
         n = len(high)
         draws = self._source("owner_dealer", "references").at(here.lot, here.step, here.call)
-        shared = lanes.share_reference(high, lanes.draw_reference_share(draws, n))
-        self._send(here, "evaluator", "reference", n, bits, shared)
+        shares = lanes.share_reference(high, lanes.draw_reference_share(draws, n))
+        self._send(here, "evaluator", "reference", n, SHORT, shares)
 
-    def _compare(self, here: Place, part: DealerComparison, end: float) -> None:
+    def _choose(self, here: Place, part: DealerPart, end: float) -> None:
+        """Add up the lanes, and share out what follows from them."""
         n, bits = len(part.sign), self._bits[here.step + 1]
         (owners,) = self._receive(here, "owner", "lanes", n, bits, end)
         (evaluators,) = self._receive(here, "evaluator", "lanes", n, bits, end)
-        below = lanes.outcome(_as_lanes(owners, n), _as_lanes(evaluators, n))
-        kept = (below ^ part.sign).astype(np.uint64)
-        chosen = kept - part.chosen
-        chosen_mask = kept * part.clear.high - part.chosen_mask.high
-        if part.clear.top is None:
-            self._send(here, "owner", "difference-selection", n, bits, chosen, chosen_mask)
-            return
-        assert part.chosen_mask.top is not None
-        chosen_top = kept * part.clear.top - part.chosen_mask.top
-        self._send(here, "owner", "selection", n, bits, chosen, chosen_mask, chosen_top)
-
-
-def _as_lanes(array: NDArray[np.generic], n: int) -> NDArray[np.uint8]:
-    return array.astype(np.uint8, copy=False).reshape(lanes.N_LANES, n)
+        below = lanes.outcome(owners.reshape(lanes.N_LANES, n), evaluators.reshape(lanes.N_LANES, n))
+        chosen = (below ^ part.sign).astype(np.uint64)
+        if isinstance(part, DealerSign):
+            self._send(here, "owner", "sign-selection", n, bits, chosen - part.chosen)
+        elif isinstance(part, DealerDifference):
+            mask = chosen * part.clear - part.chosen_mask
+            self._send(here, "owner", "difference-selection", n, bits, chosen - part.chosen, mask)
+        else:
+            high = chosen * part.clear.high - part.choice.mask.high
+            top = chosen * part.clear.top - part.choice.mask.top
+            self._send(here, "owner", "selection", n, bits, chosen - part.choice.chosen, high, top)

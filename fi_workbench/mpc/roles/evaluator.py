@@ -1,12 +1,10 @@
 """The evaluator: holds M = W - A, and of each value its mask, or a share that it knows ahead of time.
 
-All that it does with values is done offline; online it computes its lanes, and passes on what it holds of a result under
-the next mask.
+All that it does with values is done offline; online it computes its lanes, and passes on what it holds of a result
+under the next mask.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,72 +13,21 @@ from fi_workbench.core.peers import Peers
 from fi_workbench.mpc import ring
 from fi_workbench.mpc.assignment import Triple
 from fi_workbench.mpc.compare import lanes, selecting
-from fi_workbench.mpc.compare.selecting import Shares
-from fi_workbench.mpc.plan import Conv, Dense, Maximum, Plan, Relu, Truncate
+from fi_workbench.mpc.plan import Conv, Dense, Maximum, Plan, Sign, Truncate
+from fi_workbench.mpc.roles.dealing import deal_choice, deal_difference, deal_mask
+from fi_workbench.mpc.roles.materials import (
+    EvaluatorDifference,
+    EvaluatorMaterial,
+    EvaluatorPart,
+    EvaluatorRelu,
+    EvaluatorSign,
+    EvaluatorTruncation,
+)
 from fi_workbench.mpc.roles.role import HeldValues, Place, RoleRunner, Words, local
-from fi_workbench.mpc.roles.selections import DealtMask, deal_mask
 from fi_workbench.mpc.roles.tournament import Tournament
 from fi_workbench.mpc.roles.weights import weight_shape
-from fi_workbench.mpc.streams import SET_UP, Lot, MaskSource, TripleKeys, query_mask, query_source
+from fi_workbench.mpc.streams import SET_UP, Draws, Lot, MaskSource, TripleKeys, query_mask, query_source
 from fi_workbench.mpc.widths import SHORT
-
-
-@dataclass(frozen=True, eq=False)
-class EvaluatorComparison:
-    """What the evaluator needs for a ReLU, a truncation, or one level of a maximum.
-
-    Parameters
-    ----------
-    mask : Shares
-        Of r >> 16 and of its top bit; of r itself in a maximum.
-    next_mask : ndarray of uint64
-        (entry,): under which its part of the result goes to the owner.
-    thermometer : ndarray of uint8 or None
-        (thermometer, entry); None in a truncation, as the next two.
-    blinding : Blinding or None
-    chosen : ndarray of uint64 or None
-        A share of d.
-    chosen_mask : Shares or None
-        Of the same as ``mask``, times d.
-    """
-
-    mask: Shares
-    next_mask: Words
-    thermometer: NDArray[np.uint8] | None = None
-    blinding: lanes.Blinding | None = None
-    chosen: Words | None = None
-    chosen_mask: Shares | None = None
-
-    @property
-    def n_bytes(self) -> int:
-        """Memory that it takes."""
-        sizes = [self.mask.n_bytes, self.next_mask.nbytes]
-        sizes += [array.nbytes for array in (self.thermometer, self.chosen) if array is not None]
-        sizes += [part.n_bytes for part in (self.blinding, self.chosen_mask) if part is not None]
-        return sum(sizes)
-
-
-@dataclass(frozen=True, eq=False)
-class EvaluatorMaterial:
-    """All that the evaluator needs to answer one lot.
-
-    Parameters
-    ----------
-    lot : Lot
-    steps : tuple
-        For each step of the plan what it needs, in the order of its use.
-    output : ndarray of uint64
-        The evaluator's share of the output: (query, n_outputs).
-    """
-
-    lot: Lot
-    steps: tuple[tuple[EvaluatorComparison, ...], ...]
-    output: Words
-
-    @property
-    def n_bytes(self) -> int:
-        """Memory that it takes."""
-        return self.output.nbytes + sum(part.n_bytes for step in self.steps for part in step)
 
 
 class EvaluatorRole(RoleRunner):
@@ -116,7 +63,7 @@ class EvaluatorRole(RoleRunner):
                 shape = weight_shape(step.operation)
                 here, bits = Place("set_up", SET_UP, place), self._bits[place + 1]
                 (masked,) = self._receive(here, "owner", "masked-weight", int(np.prod(shape)), bits, end)
-                self._masked_weights[place] = masked.astype(np.uint64).reshape(shape)
+                self._masked_weights[place] = masked.reshape(shape)
         self._close_lot(SET_UP)
 
     def offline(self, lot: Lot, end: float) -> EvaluatorMaterial:
@@ -137,7 +84,8 @@ class EvaluatorRole(RoleRunner):
             steps = []
             for place, step in enumerate(self.plan.steps):
                 here, inputs, shape = Place("offline", lot, place), values.inputs(place), self._shape(lot, place + 1)
-                made, parts = local(step.operation, inputs, shape), ()
+                parts: tuple[EvaluatorPart, ...] = ()
+                made = local(step.operation, inputs, shape)
                 if made is None:
                     made, parts = self._prepared(here, inputs[0], end)
                     made = made.reshape(shape)
@@ -171,15 +119,17 @@ class EvaluatorRole(RoleRunner):
         PeerFault, MaskReused
         """
         self._spend(lot, material.lot)
-        for place, step in enumerate(self.plan.steps):
-            here, parts = Place("online", lot, place), material.steps[place]
-            if isinstance(step.operation, Relu):
-                self._relu(here, parts[0], end)
-            elif isinstance(step.operation, Truncate):
-                self._truncated(here, parts[0], end)
-            elif isinstance(step.operation, Maximum):
-                for level, part in enumerate(parts):
-                    self._difference(Place("online", lot, place, level), part, end)
+        for place, parts in enumerate(material.steps):
+            for call, part in enumerate(parts):
+                here = Place("online", lot, place, call)
+                if isinstance(part, EvaluatorRelu):
+                    self._relu(here, part, end)
+                elif isinstance(part, EvaluatorTruncation):
+                    self._truncated(here, part, end)
+                elif isinstance(part, EvaluatorSign):
+                    self._signs(here, part, end)
+                else:
+                    self._difference(here, part, end)
         return material.output
 
     def _close_lot(self, lot: Lot) -> None:
@@ -187,7 +137,7 @@ class EvaluatorRole(RoleRunner):
         self._queries.close_lot(lot)
         self._private.close_lot(lot)
 
-    def _prepared(self, here: Place, value: Words, end: float) -> tuple[Words, tuple[EvaluatorComparison, ...]]:
+    def _prepared(self, here: Place, value: Words, end: float) -> tuple[Words, tuple[EvaluatorPart, ...]]:
         """What the evaluator holds of the value that a step makes, and what it needs online."""
         operation = self.plan.steps[here.step].operation
         n, bits = self._n(here.lot, here.step + 1), self._bits[here.step + 1]
@@ -197,16 +147,28 @@ class EvaluatorRole(RoleRunner):
             return made.reshape(-1) + product, ()
         if isinstance(operation, Maximum):
             return self._prepared_maximum(here, operation, value, end)
-        dealt = deal_mask(self._source("evaluator_dealer", "masks").at(here.lot, here.step), n, True)
-        self._send(here, "owner", "offset", n, SHORT, value.reshape(-1) + dealt.mine)
+        draws, share = self._source("evaluator_dealer", "masks").at(here.lot, here.step), value.reshape(-1)
+        if isinstance(operation, Sign):
+            kept = self._private.at(here.lot, here.step).words(n)
+            return kept, (self._prepared_sign(here, share, kept, draws, end),)
+        dealt = deal_mask(draws, n)
+        self._send(here, "owner", "offset", n, SHORT, share + dealt.mine)
         next_mask = self._source("evaluator_dealer", "values").at(here.lot, here.step).words(n)
+        truncation = EvaluatorTruncation(dealt.mask, next_mask)
         if isinstance(operation, Truncate):
-            return next_mask, (EvaluatorComparison(dealt.mask, next_mask),)
-        return next_mask, (self._comparison(here, dealt, next_mask, n, bits, end),)
+            return next_mask, (truncation,)
+        choice, blinding = deal_choice(draws, n), self._blinding(here, n)
+        return next_mask, (EvaluatorRelu(truncation, self._thermometer(here, n, end), blinding, choice),)
+
+    def _prepared_sign(self, here: Place, share: Words, kept: Words, draws: Draws, end: float) -> EvaluatorSign:
+        n = share.size
+        dealt = deal_difference(draws, n)
+        self._send(here, "owner", "offset", n, SHORT, share + dealt.mine)
+        return EvaluatorSign(kept, self._thermometer(here, n, end), self._blinding(here, n), dealt.chosen)
 
     def _prepared_maximum(
         self, here: Place, operation: Maximum, value: Words, end: float
-    ) -> tuple[Words, tuple[EvaluatorComparison, ...]]:
+    ) -> tuple[Words, tuple[EvaluatorDifference, ...]]:
         tournament, bits = Tournament.of(operation), self._bits[here.step + 1]
         entries = ring.windows(operation, value, padding=0)
         entries = entries.reshape(len(entries), -1)
@@ -215,63 +177,71 @@ class EvaluatorRole(RoleRunner):
             there = Place("offline", here.lot, here.step, level)
             left, right, rest = tournament.paired(entries)
             n = left.size
-            dealt = deal_mask(self._source("evaluator_dealer", "masks").at(here.lot, here.step, level), n, False)
+            dealt = deal_difference(self._source("evaluator_dealer", "masks").at(here.lot, here.step, level), n)
             self._send(there, "owner", "offset", n, bits, (left - right).reshape(-1) + dealt.mine)
             # known to nobody else: the share of the winners that it will have, once it has passed on the rest
             kept = self._private.at(here.lot, here.step, level).words(n)
-            parts.append(self._comparison(there, dealt, kept - right.reshape(-1), n, bits, end))
+            parts.append(
+                EvaluatorDifference(
+                    dealt.mine,
+                    kept - right.reshape(-1),
+                    self._thermometer(there, n, end),
+                    self._blinding(there, n),
+                    dealt.chosen,
+                    dealt.chosen_mask,
+                )
+            )
             entries = np.concatenate([kept.reshape(left.shape), rest])
         return entries[0], tuple(parts)
 
-    def _comparison(
-        self, here: Place, dealt: DealtMask, next_mask: Words, n: int, bits: int, end: float
-    ) -> EvaluatorComparison:
-        blinding = lanes.draw_blinding(
-            self._source("owner_evaluator", "blinding").at(here.lot, here.step, here.call), n
-        )
-        (thermometer,) = self._receive(here, "dealer", "reference", n, bits, end)
-        shared = thermometer.astype(np.uint8, copy=False).reshape(lanes.N_THERMOMETER, n)
-        return EvaluatorComparison(dealt.mask, next_mask, shared, blinding, dealt.chosen, dealt.chosen_mask)
+    def _blinding(self, here: Place, n: int) -> lanes.Blinding:
+        return lanes.draw_blinding(self._source("owner_evaluator", "blinding").at(here.lot, here.step, here.call), n)
 
-    def _relu(self, here: Place, part: EvaluatorComparison, end: float) -> None:
-        n, bits = part.next_mask.size, self._bits[here.step + 1]
-        (opened,) = self._receive(here, "owner", "opened", n, bits, end)
-        high = opened.astype(np.uint32, copy=False)
-        guess = self._send_lanes(here, part, high, n, bits)
-        assert part.chosen is not None
-        assert part.chosen_mask is not None
+    def _thermometer(self, here: Place, n: int, end: float) -> NDArray[np.uint8]:
+        (thermometer,) = self._receive(here, "dealer", "reference", n, SHORT, end)
+        shares: NDArray[np.uint8] = thermometer.reshape(lanes.N_THERMOMETER, n)
+        return shares
+
+    def _relu(self, here: Place, part: EvaluatorRelu, end: float) -> None:
+        next_mask = part.truncation.next_mask
+        n, bits = next_mask.size, self._bits[here.step + 1]
+        (high,) = self._receive(here, "owner", "opened", n, bits, end)
+        guess = self._compared(here, high, part)
         wraps = selecting.wraps_of(selecting.top_bit(high))
         share = selecting.chosen_share(
             guess,
-            selecting.truncated_share(None, wraps, part.mask),
-            selecting.truncated_correction(high, wraps, part.chosen, part.chosen_mask),
+            selecting.truncated_share(None, wraps, part.truncation.mask),
+            selecting.truncated_correction(high, wraps, part.choice.chosen, part.choice.mask),
         )
-        self._send(here, "owner", "remask", n, bits, share - part.next_mask)
+        self._send(here, "owner", "remask", n, bits, share - next_mask)
 
-    def _truncated(self, here: Place, part: EvaluatorComparison, end: float) -> None:
+    def _truncated(self, here: Place, part: EvaluatorTruncation, end: float) -> None:
         n, bits = part.next_mask.size, self._bits[here.step + 1]
         (top,) = self._receive(here, "owner", "top-bits", n, bits, end)
         share = selecting.truncated_share(None, selecting.wraps_of(top.astype(np.uint64)), part.mask)
         self._send(here, "owner", "remask", n, bits, share - part.next_mask)
 
-    def _difference(self, here: Place, part: EvaluatorComparison, end: float) -> None:
+    def _signs(self, here: Place, part: EvaluatorSign, end: float) -> None:
+        n, bits = part.next_mask.size, self._bits[here.step + 1]
+        (high,) = self._receive(here, "owner", "opened", n, bits, end)
+        share = selecting.sign_share(self._compared(here, high, part), part.chosen, False)
+        self._send(here, "owner", "remask", n, bits, share - part.next_mask)
+
+    def _difference(self, here: Place, part: EvaluatorDifference, end: float) -> None:
         n, bits = part.next_mask.size, self._bits[here.step + 1]
         (opened,) = self._receive(here, "owner", "opened-difference", n, bits, end)
-        words = opened.astype(np.uint64, copy=False)
-        guess = self._send_lanes(here, part, selecting.high_part(words), n, bits)
-        assert part.chosen is not None
-        assert part.chosen_mask is not None
         share = selecting.chosen_share(
-            guess,
-            selecting.difference_share(None, part.mask.high),
-            selecting.difference_correction(words, part.chosen, part.chosen_mask.high),
+            self._compared(here, selecting.high_part(opened), part),
+            selecting.difference_share(None, part.mask),
+            selecting.difference_correction(opened, part.chosen, part.chosen_mask),
         )
         self._send(here, "owner", "remask", n, bits, share - part.next_mask)
 
-    def _send_lanes(self, here: Place, part: EvaluatorComparison, high: NDArray[np.uint32], n: int, bits: int) -> Words:
+    def _compared(
+        self, here: Place, high: NDArray[np.uint32], part: EvaluatorRelu | EvaluatorSign | EvaluatorDifference
+    ) -> Words:
         """Send the lanes; what is known of the sign."""
-        assert part.thermometer is not None
-        assert part.blinding is not None
+        n, bits = len(high), self._bits[here.step + 1]
         shares = lanes.lane_shares(high, part.thermometer, part.blinding, False)
         self._send(here, "dealer", "lanes", n, bits, shares)
         return selecting.guess_of(high, part.blinding.coins)

@@ -18,10 +18,6 @@ Words = NDArray[np.uint64]
 Bytes = NDArray[np.uint8]
 
 
-class MaterialOfAnotherPlan(ValueError):
-    """Material that does not fit the step that it is used in."""
-
-
 @dataclass(frozen=True, eq=False)
 class OwnerProduct:
     """What the owner adds to W (v - B): its share of A B, and the bias."""
@@ -73,6 +69,15 @@ class OwnerDifference:
 
 
 @dataclass(frozen=True, eq=False)
+class OwnerSign:
+    """For a sign: what a comparison needs."""
+
+    offset: Words
+    thermometer: Bytes
+    blinding: Blinding
+
+
+@dataclass(frozen=True, eq=False)
 class EvaluatorTruncation:
     """For a truncation.
 
@@ -111,6 +116,16 @@ class EvaluatorDifference:
 
 
 @dataclass(frozen=True, eq=False)
+class EvaluatorSign:
+    """For a sign: what a comparison needs, and a share of d."""
+
+    next_mask: Words
+    thermometer: Bytes
+    blinding: Blinding
+    chosen: Words
+
+
+@dataclass(frozen=True, eq=False)
 class DealerRelu:
     """For the comparisons of a ReLU.
 
@@ -139,9 +154,17 @@ class DealerDifference:
     chosen_mask: Words
 
 
-OwnerPart: TypeAlias = OwnerProduct | OwnerTruncation | OwnerRelu | OwnerDifference
-EvaluatorPart: TypeAlias = EvaluatorTruncation | EvaluatorRelu | EvaluatorDifference
-DealerPart: TypeAlias = DealerRelu | DealerDifference
+@dataclass(frozen=True, eq=False)
+class DealerSign:
+    """For a sign."""
+
+    sign: NDArray[np.bool_]
+    chosen: Words
+
+
+OwnerPart: TypeAlias = OwnerProduct | OwnerTruncation | OwnerRelu | OwnerDifference | OwnerSign
+EvaluatorPart: TypeAlias = EvaluatorTruncation | EvaluatorRelu | EvaluatorDifference | EvaluatorSign
+DealerPart: TypeAlias = DealerRelu | DealerDifference | DealerSign
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,87 +11,22 @@ from fi_workbench.core.peers import Peers
 from fi_workbench.mpc import ring
 from fi_workbench.mpc.assignment import Triple
 from fi_workbench.mpc.compare import lanes, selecting
-from fi_workbench.mpc.compare.selecting import Shares
+from fi_workbench.mpc.compare.selecting import MaskShares
 from fi_workbench.mpc.compiled import LayerWeights
-from fi_workbench.mpc.plan import Conv, Dense, Maximum, Plan, Relu, Truncate
+from fi_workbench.mpc.plan import Conv, Dense, Maximum, Plan, Relu, Sign, Truncate
+from fi_workbench.mpc.roles.materials import (
+    OwnerDifference,
+    OwnerMaterial,
+    OwnerPart,
+    OwnerProduct,
+    OwnerRelu,
+    OwnerSign,
+    OwnerTruncation,
+)
 from fi_workbench.mpc.roles.role import HeldValues, Place, RoleRunner, Words, local
 from fi_workbench.mpc.roles.tournament import PADDING, Tournament
 from fi_workbench.mpc.streams import SET_UP, Lot, TripleKeys
 from fi_workbench.mpc.widths import SHORT
-
-
-@dataclass(frozen=True, eq=False)
-class OwnerComparison:
-    """What the owner needs for the comparisons of a ReLU, or of one level of a maximum.
-
-    Parameters
-    ----------
-    offset : ndarray of uint64
-        (entry,): added to the owner's share of y, it opens c.
-    thermometer : ndarray of uint8
-        (thermometer, entry).
-    blinding : Blinding
-    mask : Shares
-        Of r >> 16 and of its top bit; of r itself in a maximum.
-    """
-
-    offset: Words
-    thermometer: NDArray[np.uint8]
-    blinding: lanes.Blinding
-    mask: Shares
-
-    @property
-    def n_bytes(self) -> int:
-        """Memory that it takes."""
-        return self.offset.nbytes + self.thermometer.nbytes + self.blinding.n_bytes + self.mask.n_bytes
-
-
-@dataclass(frozen=True, eq=False)
-class OwnerTruncation:
-    """What the owner needs for a truncation: as in a comparison."""
-
-    offset: Words
-    mask: Shares
-
-    @property
-    def n_bytes(self) -> int:
-        """Memory that it takes."""
-        return self.offset.nbytes + self.mask.n_bytes
-
-
-@dataclass(frozen=True, eq=False)
-class OwnerProduct:
-    """What the owner adds to W (v - B): its share of A B, and the bias."""
-
-    addend: Words
-
-    @property
-    def n_bytes(self) -> int:
-        """Memory that it takes."""
-        return self.addend.nbytes
-
-
-OwnerPart: TypeAlias = OwnerProduct | OwnerTruncation | OwnerComparison
-
-
-@dataclass(frozen=True, eq=False)
-class OwnerMaterial:
-    """All that the owner needs to answer one lot.
-
-    Parameters
-    ----------
-    lot : Lot
-    steps : tuple
-        For each step of the plan what it needs, in the order of its use.
-    """
-
-    lot: Lot
-    steps: tuple[tuple[OwnerPart, ...], ...]
-
-    @property
-    def n_bytes(self) -> int:
-        """Memory that it takes."""
-        return sum(part.n_bytes for step in self.steps for part in step)
 
 
 class OwnerRole(RoleRunner):
@@ -186,9 +119,9 @@ class OwnerRole(RoleRunner):
         self._holds(Place("online", lot, 0), "masked query", query, 0)
         for place, step in enumerate(self.plan.steps):
             here, inputs, shape = Place("online", lot, place), values.inputs(place), self._shape(lot, place + 1)
-            made = local(step.operation, inputs, shape)
+            made = local(step.operation, inputs, shape, adds_public=True)
             if made is None:
-                made = self._evaluated(here, inputs[0], material, end).reshape(shape)
+                made = self._evaluated(here, inputs[0], material.steps[place], end).reshape(shape)
             self._holds(here, "masked value" if step.held == "masked" else "share", made, place + 1)
             values.put(place, made)
         return values[len(self.plan.steps)]
@@ -204,8 +137,10 @@ class OwnerRole(RoleRunner):
             return (self._prepared_truncation(here, n, bits, end),)
         if isinstance(step.operation, Relu):
             blinding, thermometer = self._blinding(here, n), self._thermometer(here, n)
-            truncation = self._prepared_truncation(here, n, bits, end)
-            return (OwnerComparison(truncation.offset, thermometer, blinding, truncation.mask),)
+            return (OwnerRelu(self._prepared_truncation(here, n, bits, end), thermometer, blinding),)
+        if isinstance(step.operation, Sign):
+            _, offset = self._offset(here, n, SHORT, end)
+            return (OwnerSign(offset, self._thermometer(here, n), self._blinding(here, n)),)
         if isinstance(step.operation, Maximum):
             levels = Tournament.of(step.operation).n_pairs
             return tuple(
@@ -215,77 +150,68 @@ class OwnerRole(RoleRunner):
         return ()
 
     def _prepared_truncation(self, here: Place, n: int, bits: int, end: float) -> OwnerTruncation:
-        mine = self._source("owner_dealer", "masks").at(here.lot, here.step, here.call).words(n)
-        (offset,) = self._receive(here, "evaluator", "offset", n, SHORT, end)
+        _, offset = self._offset(here, n, SHORT, end)
         high, top = self._receive(here, "dealer", "mask-parts", n, bits, end)
-        mine += offset
-        mine += selecting.OFFSET
-        return OwnerTruncation(mine, Shares(_as_words(high), _as_words(top)))
+        return OwnerTruncation(offset, MaskShares(high, top))
 
-    def _prepared_difference(self, here: Place, n: int, bits: int, end: float) -> OwnerComparison:
+    def _prepared_difference(self, here: Place, n: int, bits: int, end: float) -> OwnerDifference:
+        mine, offset = self._offset(here, n, bits, end)
+        return OwnerDifference(offset, mine, self._thermometer(here, n), self._blinding(here, n))
+
+    def _offset(self, here: Place, n: int, bits: int, end: float) -> tuple[Words, Words]:
+        """The owner's part of r, and what opens c."""
         mine = self._source("owner_dealer", "masks").at(here.lot, here.step, here.call).words(n)
-        blinding, thermometer = self._blinding(here, n), self._thermometer(here, n)
         (offset,) = self._receive(here, "evaluator", "offset", n, bits, end)
-        return OwnerComparison(mine + offset + selecting.OFFSET, thermometer, blinding, Shares(mine))
+        return mine, mine + offset + selecting.OFFSET
 
     def _blinding(self, here: Place, n: int) -> lanes.Blinding:
         return lanes.draw_blinding(self._source("owner_evaluator", "blinding").at(here.lot, here.step, here.call), n)
 
     def _thermometer(self, here: Place, n: int) -> NDArray[np.uint8]:
-        return lanes.draw_reference_share(
-            self._source("owner_dealer", "references").at(here.lot, here.step, here.call), n
-        )
+        draws = self._source("owner_dealer", "references").at(here.lot, here.step, here.call)
+        return lanes.draw_reference_share(draws, n)
 
-    def _evaluated(self, here: Place, value: Words, material: OwnerMaterial, end: float) -> Words:
-        operation, parts = self.plan.steps[here.step].operation, material.steps[here.step]
+    def _evaluated(self, here: Place, value: Words, parts: Sequence[OwnerPart], end: float) -> Words:
+        operation = self.plan.steps[here.step].operation
         if isinstance(operation, Maximum):
             return self._maximum(here, operation, value, parts, end)
         (part,) = parts
-        if isinstance(part, OwnerProduct):
-            assert isinstance(operation, Dense | Conv)
+        if isinstance(operation, Dense | Conv) and isinstance(part, OwnerProduct):
             made = ring.linear(operation, self._weights[here.step].weight, value)
             made += part.addend
             return made
-        if isinstance(part, OwnerComparison):
-            return self._relu(here, value.reshape(-1), part, end)
-        return self._truncated(here, value.reshape(-1), part, end)
+        share = value.reshape(-1)
+        if isinstance(part, OwnerRelu):
+            return self._relu(here, share, part, end)
+        if isinstance(part, OwnerTruncation):
+            return self._truncated(here, share, part, end)
+        if isinstance(part, OwnerSign):
+            return self._signs(here, share, part, end)
+        raise TypeError(f"Material of step {here.step} is that of another plan.")
 
-    def _maximum(
-        self,
-        here: Place,
-        operation: Maximum,
-        value: Words,
-        parts: Sequence[OwnerPart],
-        end: float,
-    ) -> Words:
+    def _maximum(self, here: Place, operation: Maximum, value: Words, parts: Sequence[OwnerPart], end: float) -> Words:
         tournament = Tournament.of(operation)
         entries = ring.windows(operation, value, padding=PADDING)
         entries = entries.reshape(len(entries), -1)
         for level, part in enumerate(parts):
-            assert isinstance(part, OwnerComparison)
-            there = Place("online", here.lot, here.step, level)
+            if not isinstance(part, OwnerDifference):
+                raise TypeError(f"Material of step {here.step} is that of another plan.")
             left, right, rest = tournament.paired(entries)
+            there = Place("online", here.lot, here.step, level)
             winners = right + self._difference(there, (left - right).reshape(-1), part, end).reshape(right.shape)
-            (remask,) = self._receive(there, "evaluator", "remask", winners.size, self._bits[here.step + 1], end)
-            entries = np.concatenate([winners + remask.reshape(winners.shape), rest])
-        return entries[0]
+            entries = np.concatenate([winners, rest])
+        return np.asarray(entries[0])
 
-    def _relu(self, here: Place, share: Words, part: OwnerComparison, end: float) -> Words:
+    def _relu(self, here: Place, share: Words, part: OwnerRelu, end: float) -> Words:
         n, bits = share.size, self._bits[here.step + 1]
-        high = selecting.high_part(share + part.offset)
-        self._send(here, "evaluator", "opened", n, bits, high)
-        self._send(here, "dealer", "lanes", n, bits, lanes.lane_shares(high, part.thermometer, part.blinding, True))
-        guess, wraps = (
-            selecting.guess_of(high, part.blinding.coins),
-            selecting.wraps_of(selecting.top_bit(high)),
-        )
-        truncated = selecting.truncated_share(high, wraps, part.mask)
+        high = selecting.high_part(share + part.truncation.offset)
+        guess = self._compared(here, high, part)
+        wraps = selecting.wraps_of(selecting.top_bit(high))
+        truncated = selecting.truncated_share(high, wraps, part.truncation.mask)
         (remask,) = self._receive(here, "evaluator", "remask", n, bits, end)
         chosen, mask, top = self._receive(here, "dealer", "selection", n, bits, end)
-        correction = selecting.truncated_correction(
-            high, wraps, _as_words(chosen), Shares(_as_words(mask), _as_words(top))
-        )
-        return selecting.chosen_share(guess, truncated, correction) + _as_words(remask)
+        correction = selecting.truncated_correction(high, wraps, chosen, MaskShares(mask, top))
+        return selecting.chosen_share(guess, truncated, correction) + remask
 
     def _truncated(self, here: Place, share: Words, part: OwnerTruncation, end: float) -> Words:
         n, bits = share.size, self._bits[here.step + 1]
@@ -294,9 +220,16 @@ class OwnerRole(RoleRunner):
         self._send(here, "evaluator", "top-bits", n, bits, top.astype(np.uint8))
         truncated = selecting.truncated_share(high, selecting.wraps_of(top), part.mask)
         (remask,) = self._receive(here, "evaluator", "remask", n, bits, end)
-        return truncated + _as_words(remask)
+        return truncated + remask
 
-    def _difference(self, here: Place, share: Words, part: OwnerComparison, end: float) -> Words:
+    def _signs(self, here: Place, share: Words, part: OwnerSign, end: float) -> Words:
+        n, bits = share.size, self._bits[here.step + 1]
+        guess = self._compared(here, selecting.high_part(share + part.offset), part)
+        (remask,) = self._receive(here, "evaluator", "remask", n, bits, end)
+        (chosen,) = self._receive(here, "dealer", "sign-selection", n, bits, end)
+        return selecting.sign_share(guess, chosen.astype(np.uint64), True) + remask
+
+    def _difference(self, here: Place, share: Words, part: OwnerDifference, end: float) -> Words:
         """A share of max(0, y), not truncated."""
         n, bits = share.size, self._bits[here.step + 1]
         opened = share + part.offset
@@ -306,12 +239,15 @@ class OwnerRole(RoleRunner):
         high = selecting.high_part(opened)
         self._send(here, "dealer", "lanes", n, bits, lanes.lane_shares(high, part.thermometer, part.blinding, True))
         guess = selecting.guess_of(high, part.blinding.coins)
-        whole = selecting.difference_share(opened, part.mask.high)
+        whole = selecting.difference_share(opened, part.mask)
+        (remask,) = self._receive(here, "evaluator", "remask", n, bits, end)
         chosen, mask = self._receive(here, "dealer", "difference-selection", n, bits, end)
-        correction = selecting.difference_correction(opened, _as_words(chosen), _as_words(mask))
-        return selecting.chosen_share(guess, whole, correction)
+        correction = selecting.difference_correction(opened, chosen, mask)
+        return selecting.chosen_share(guess, whole, correction) + remask
 
-
-def _as_words(array: NDArray[np.generic]) -> Words:
-    """An array of a message that is one of words, for the type checker."""
-    return array.astype(np.uint64, copy=False)
+    def _compared(self, here: Place, high: NDArray[np.uint32], part: OwnerRelu | OwnerSign) -> Words:
+        """Send what is opened, and the lanes; what is known of the sign."""
+        n, bits = len(high), self._bits[here.step + 1]
+        self._send(here, "evaluator", "opened", n, bits, high)
+        self._send(here, "dealer", "lanes", n, bits, lanes.lane_shares(high, part.thermometer, part.blinding, True))
+        return selecting.guess_of(high, part.blinding.coins)

@@ -10,12 +10,12 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fi_workbench.core.peers import Peers
-from fi_workbench.mpc import ring
+from fi_workbench.core.peers import Buffer, Peers
+from fi_workbench.mpc import pairing, ring
 from fi_workbench.mpc.assignment import Role as RoleName
 from fi_workbench.mpc.assignment import Triple
 from fi_workbench.mpc.compare.selecting import SHORT_MASK
-from fi_workbench.mpc.plan import Add, Lift, Operation, Plan, Reshape, SumPool
+from fi_workbench.mpc.plan import Add, Lift, Operation, Pairs, Plan, Reshape, SumPool, Wins
 from fi_workbench.mpc.roles.messages import Name, Phase, fields_of
 from fi_workbench.mpc.streams import SET_UP, Lot, LotSet, MaskReused, MaskSource, TripleKeys
 from fi_workbench.mpc.widths import SHORT, value_bits
@@ -154,7 +154,7 @@ class RoleRunner:
     def _send(self, place: Place, to: RoleName, message: Name, n: int, bits: int, *arrays: Array) -> None:
         """Send one message of a step, whose arrays are those of :func:`fields_of`."""
         peer = self._name_of(to)
-        parts = []
+        parts: list[Buffer] = []
         for field, array in zip(fields_of(message, n, bits), arrays, strict=True):
             parts += packed(field, array)
             self._show(place, "sends", peer, field.name, array)
@@ -232,7 +232,9 @@ class HeldValues:
                 self._values.pop(value, None)
 
 
-def local(operation: Operation, inputs: Sequence[Words], shape: tuple[int, ...]) -> Words | None:
+def local(
+    operation: Operation, inputs: Sequence[Words], shape: tuple[int, ...], adds_public: bool = False
+) -> Words | None:
     """A step that every role takes on what it holds, without a message; None where it is not one.
 
     Parameters
@@ -242,6 +244,8 @@ def local(operation: Operation, inputs: Sequence[Words], shape: tuple[int, ...])
         Shares, or a masked value, or its mask: each (query, ...).
     shape : tuple of int
         Of what it makes, with the query axis.
+    adds_public : bool
+        Whether this role adds what is public; one of the two that share a value does.
     """
     if isinstance(operation, SumPool):
         return ring.sum_pool(operation, inputs[0])
@@ -251,4 +255,8 @@ def local(operation: Operation, inputs: Sequence[Words], shape: tuple[int, ...])
         return inputs[0] * np.uint64(operation.factor)
     if isinstance(operation, Add):
         return inputs[0] + inputs[1]
+    if isinstance(operation, Pairs):
+        return pairing.pairs(inputs[0])
+    if isinstance(operation, Wins):
+        return pairing.wins(inputs[0], adds_public)
     return None

@@ -13,7 +13,7 @@ import torch
 from fi_workbench.mpc.compiled import Compiled, LayerWeights
 from fi_workbench.mpc.compiler import compile_module
 from fi_workbench.mpc.evaluating import reference
-from fi_workbench.mpc.plan import Conv, Dense, Plan, Relu, Step
+from fi_workbench.mpc.plan import Conv, Dense, Pairs, Plan, Relu, Sign, Step, Wins
 from fi_workbench.mpc.plan_rules import InvalidPlan, step_of
 from fi_workbench.mpc.plan_text import (
     MAX_PATH,
@@ -183,6 +183,27 @@ def test_how_a_value_is_held_follows_from_the_rules():
     conv = step_of(Conv((2, 1, 3, 3)), (0,), plan, "conv")
     assert (conv.shape, conv.held, conv.path) == ((2, 2, 2), "shared", "conv")
     assert step_of(Relu(), (1,), dataclasses.replace(plan, steps=(conv,)), "").held == "masked"
+
+
+def test_pairs_of_classes_are_counted_both_ways():
+    outputs = Plan((4,), (Step(Dense(4, 5), (0,), (5,), "shared"),), 1.0)
+    pairs = step_of(Pairs(), (1,), outputs, "")
+    assert pairs.shape == (10,)
+    compared = dataclasses.replace(outputs, steps=(*outputs.steps, pairs))
+    assert step_of(Sign(), (2,), compared, "").shape == (10,)
+    assert step_of(Wins(), (2,), compared, "").shape == (5,)
+    with pytest.raises(InvalidPlan, match="does not take"):
+        step_of(Wins(), (1,), outputs, "")
+    with pytest.raises(InvalidPlan, match="shared"):
+        step_of(Pairs(), (0,), outputs, "")
+
+
+def test_a_models_plan_compares_no_outputs(plans):
+    data = plan_to_dict(plans["lenet"])
+    n_values = len(data["steps"])
+    data["steps"].append({"kind": "Sign", "inputs": [n_values], "shape": [10], "path": "", "options": {}})
+    with pytest.raises(InvalidPlan, match="No operation is called so"):
+        plan_from_dict(data)
 
 
 VALUES = [0, 1, -1, 2, 1 << 40, 0.5, "", "Relu", "Lift", None, True, [], {}, [1], [0, 0], [1, 1], [10], {"factor": 1}]

@@ -7,10 +7,10 @@ import pytest
 from scipy import stats
 
 from fi_workbench.mpc import ring
-from fi_workbench.mpc.compare.selecting import Shares
+from fi_workbench.mpc.compare.selecting import MaskShares
 from fi_workbench.mpc.plan import Conv, Dense, Maximum, Plan, Relu, Reshape, Step, Truncate
+from fi_workbench.mpc.roles.dealing import DealtDifference, DealtMask
 from fi_workbench.mpc.roles.role import RoleRunner
-from fi_workbench.mpc.roles.selections import DealtMask
 from fi_workbench.mpc.streams import MODULUS, Lot, MaskSource
 from tests.mpc.roles.trio import Trio, encoded
 
@@ -200,17 +200,21 @@ class TestMasksLeftOut:
             lambda self, pair, wanted: Nothing() if wanted == purpose else right(self, pair, wanted),
         )
         if purpose == "masks":
-            dealt = "fi_workbench.mpc.roles.{}.deal_mask"
             for role in ("evaluator", "dealer"):
-                monkeypatch.setattr(dealt.format(role), self.undealt)
+                monkeypatch.setattr(f"fi_workbench.mpc.roles.{role}.deal_mask", self.no_mask)
+                monkeypatch.setattr(f"fi_workbench.mpc.roles.{role}.deal_difference", self.no_difference)
         run = run_of(1.0)
         assert stats.chisquare(counts(seen_in[1], views(run)[seen_in])).pvalue < CAUGHT
 
     @staticmethod
-    def undealt(draws, n, truncates):
+    def no_mask(draws, n):
         none = np.zeros(n, np.uint64)
-        shares = Shares(none, none) if truncates else Shares(none)
-        return DealtMask(none, shares, none, shares)
+        return DealtMask(none, MaskShares(none, none))
+
+    @staticmethod
+    def no_difference(draws, n):
+        none = np.zeros(n, np.uint64)
+        return DealtDifference(none, none, none)
 
     def test_a_query_without_its_mask_is_caught(self):
         run = trio()
