@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from fi_workbench.core.errors import Closed
-from fi_workbench.mpc.lots import MAX_LIVE_SIZES
 from fi_workbench.mpc.streams import Lot
 
 _STOP_SECONDS = 0.8
@@ -75,7 +74,7 @@ class Pool(Generic[_M]):
         Makes the material of a lot: (lot, pause), where ``pause()`` is called between the roles and returns when the
         next may go on; called in a thread of the pool's.
     max_bytes : int
-        No lot is made ahead while more than a third of it is held for one size of batch.
+        No more is made ahead, but for one lot of each size of batch; at 0 nothing is.
     failed : callable
         Told what ``make`` raised, in the thread of the pool's.
     name : str
@@ -90,7 +89,7 @@ class Pool(Generic[_M]):
         name: str,
     ) -> None:
         self._make, self._failed, self._name = make, failed, name
-        self._line_bytes = max_bytes // MAX_LIVE_SIZES
+        self._max_bytes = max_bytes
         self._lines: dict[int, _Line[_M]] = {}
         self._n_answering = 0
         self._closed = False
@@ -114,7 +113,7 @@ class Pool(Generic[_M]):
     def n_bytes(self) -> int:
         """Of all material that is held."""
         with self._changed:
-            return sum(material.n_bytes for line in self._lines.values() for material in line.made.values())
+            return self._held()
 
     def owe(self, size: int, indices: range, floor: int) -> None:
         """Make these lots too, and drop those before ``floor``; the size is the one asked last from here on."""
@@ -201,9 +200,11 @@ class Pool(Generic[_M]):
     def _may_go(self, line: _Line[_M]) -> bool:
         if self._closed or line.is_wanted:
             return True
-        held = sum(material.n_bytes for material in line.made.values())
-        has_room = line.retired or (self._line_bytes > 0 and held + line.last_bytes <= self._line_bytes)
-        return has_room and not self._n_answering
+        fits = not line.made or self._held() + line.last_bytes <= self._max_bytes
+        return (line.retired or (self._max_bytes > 0 and fits)) and not self._n_answering
+
+    def _held(self) -> int:
+        return sum(material.n_bytes for line in self._lines.values() for material in line.made.values())
 
     def _pause(self, line: _Line[_M]) -> None:
         with self._changed:

@@ -21,10 +21,13 @@ NAMES = ("Ada", "Bo", "Cy", "Di")
 ROOT = Path(__file__).parents[2]
 
 
+LINEAR = "from tests.harness import linear_party\nparty = linear_party({name!r})\n"
+
+
 @contextmanager
-def one_process(name, folder, *how):
+def one_process(name, folder, *how, party=LINEAR):
     """A party's process, as its owner would start it."""
-    (folder / "eve.py").write_text(f"from tests.harness import linear_party\nparty = linear_party({name!r})\n")
+    (folder / "eve.py").write_text(party.format(name=name))
     command = [sys.executable, "-m", "fi_workbench", "join", "--model", f"{folder}/eve.py:party"]
     process = subprocess.Popen(
         [*command, "--key", str(folder / "eve.key"), *map(str, how)], cwd=ROOT,

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from fi_workbench.mpc import ring
+from fi_workbench.mpc.argmax import with_votes
 from fi_workbench.mpc.compare.selecting import MaskShares
 from fi_workbench.mpc.plan import Conv, Dense, Maximum, Plan, Relu, Reshape, Step, Truncate
 from fi_workbench.mpc.roles.dealing import DealtDifference, DealtMask
@@ -18,7 +19,7 @@ FAIR, CAUGHT = 1e-4, 1e-12
 N_QUERIES = 24
 RESHAPE = 3
 
-PLAN = Plan(
+MODEL = Plan(
     (3, 6, 6),
     (
         Step(Conv((4, 3, 3, 3), padding=(1, 1)), (0,), (4, 6, 6), "shared"),
@@ -33,6 +34,7 @@ PLAN = Plan(
     ),
     4.0,
 )
+PLAN = with_votes(MODEL)
 
 
 def weights(value):

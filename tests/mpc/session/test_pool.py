@@ -70,7 +70,7 @@ def test_a_lot_that_is_being_made_is_waited_for() -> None:
 
 def test_no_more_is_made_than_there_is_room_for_until_it_is_asked_for() -> None:
     maker = Maker()
-    pool = maker.pool(max_bytes=3 * 250)
+    pool = maker.pool(max_bytes=250)
     pool.owe(1, range(6), 0)
     wait_for(lambda: pool.ready == 2, "as many as there is room for")
     assert pool.n_bytes == 200
@@ -78,6 +78,18 @@ def test_no_more_is_made_than_there_is_room_for_until_it_is_asked_for() -> None:
     assert pool.ready == 3
     pool.close()
     assert len(maker.made) == 4
+
+
+def test_one_lot_of_each_size_is_made_ahead_however_large() -> None:
+    maker = Maker()
+    pool = maker.pool(max_bytes=50)
+    for size in (1, 7):
+        pool.owe(size, range(3), 0)
+        wait_for(lambda: pool.ready == 1 and not pool.producing, "one lot")
+        pool.take(Lot(size, 0), soon())
+        wait_for(lambda: pool.ready == 1 and not pool.producing, "the next")
+    pool.close()
+    assert maker.made == [Lot(1, 0), Lot(1, 1), Lot(7, 0), Lot(7, 1)]
 
 
 def test_with_no_room_at_all_only_what_is_asked_for_is_made() -> None:
