@@ -22,7 +22,7 @@ def with_votes(plan: Plan) -> Plan:
     Parameters
     ----------
     plan : Plan
-        Its outputs must be smaller than :data:`~fi_workbench.mpc.plan.MAX_BOUND`, either side of zero.
+        Its outputs must be smaller than :data:`~fi_workbench.mpc.plan.MAX_BOUND` less 1, either side of zero.
 
     Returns
     -------

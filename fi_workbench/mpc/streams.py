@@ -164,15 +164,18 @@ class MaskSource:
         ------
         MaskReused
             The place was drawn from before, or its lot is closed.
+        ValueError
+            More lots, steps or calls than a counter block tells apart.
         """
-        places = self._drawn.setdefault(lot, set())
+        if not (0 <= lot.index < 2**32 and 0 <= lot.n_queries < 2**32 and 0 <= step < 2**16 and 0 <= call < 2**16):
+            raise ValueError(f"There is no place in a mask stream for step {step} of {lot}. Start another session.")
         place = step << 16 | call
-        if place in places or lot in self._closed:
+        if lot in self._closed or place in self._drawn.get(lot, ()):
             raise MaskReused(
                 f"The masks of step {step}, call {call} in lot {lot.index} of {lot.n_queries} queries were drawn "
                 "before. Take the next lot."
             )
-        places.add(place)
+        self._drawn.setdefault(lot, set()).add(place)
         nonce = struct.pack(">IIHHI", lot.n_queries, lot.index, step, call, 0)
         return Draws(Cipher(self._cipher, CTR(nonce)))
 

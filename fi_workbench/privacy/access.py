@@ -45,6 +45,10 @@ class ModelAccess:
         Lives as long as the party.
     end : float
         Of this round, in monotonic seconds.
+    min_models : int
+        Fewest models, its own included, in a sum that this party's owner agrees to.
+    knows_peers : bool
+        Whether the owner has said which parties may be in a cohort beside it, or made them all itself.
     """
 
     client: str
@@ -59,3 +63,5 @@ class ModelAccess:
     network: PeerNetwork | None
     kept: Kept
     end: float
+    min_models: int = 1
+    knows_peers: bool = True

@@ -36,6 +36,7 @@ from fi_workbench.privacy.access import ModelAccess
 from fi_workbench.privacy.context import PartyContext
 from fi_workbench.privacy.stack import Stack
 from fi_workbench.protocol.header import RoundHeader
+from fi_workbench.protocol.policy import Policy
 from fi_workbench.protocol.ports import TOTALS
 
 LISTEN_SECONDS = 0.25
@@ -62,6 +63,8 @@ class Owner:
         Its channels to other parties.
     kept : Kept
         What outlives a round.
+    policy : Policy
+        What the owner agrees to.
     """
 
     party: Party
@@ -72,6 +75,7 @@ class Owner:
     stopped: threading.Event = field(default_factory=threading.Event)
     network: PeerNetwork | None = None
     kept: Kept = field(default_factory=Kept)
+    policy: Policy = field(default_factory=Policy)
 
 
 def party_context(
@@ -169,7 +173,8 @@ def _access(owner: Owner, header: RoundHeader, affine: Callable[[], AffineSumman
     asked = sha256([header.rule, dict(header.rule_options), header.mechanism, header.calibration, header.cohort])
     return ModelAccess(
         header.client, asked, party.input_shape, module, lambda: version_of(party.module), party.predict,
-        party.sample, affine, temperature, owner.network, owner.kept, end,
+        party.sample, affine, temperature, owner.network, owner.kept, end, owner.policy.min_cohort,
+        owner.policy.peers is not None or party.made_here,
     )  # fmt: skip
 
 

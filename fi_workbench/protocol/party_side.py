@@ -222,7 +222,7 @@ class PartySide:
             raise Refused(f"rule {rule.name!r} asks again about each query, which {noise!r} does not bear.")
         owner = Owner(
             self.party, self.identity, self.behaviour, self.leak, self.standing, self._stopped, self.network,
-            self.runtime.kept,
+            self.runtime.kept, self.policy,
         )  # fmt: skip
         asked = occasion_of(header, rule, self.party.n_classes)
         context = party_context(owner, header, stack, rule, members, payload)

@@ -142,7 +142,7 @@ def test_logits_that_the_rule_would_clip_are_refused(make):
         module, name="Eve", classes=CLASSES, input_shape=SHAPE, sample=sample, device="cpu", data_size=3
     )
     record = make([*owners(), loud]).ask(queries(2))
-    assert "larger than 50, where the rule clips them" in record.absent[0].reason
+    assert "larger than 32; the rule clips them at 50" in record.absent[0].reason
     assert make([*owners(), loud], rule_options={"bound": 1000}).ask(queries(2)).present == (*NAMES, "Eve")
 
 
@@ -222,3 +222,27 @@ def test_parties_are_paid_for_what_they_signed(make, nobody_reaches, tmp_path):
         assert record.payment == "settled"
         assert record.payments.tolist() == [3000, 3000, 3000]
         assert ledger.verify().ok
+
+
+def test_a_sum_over_fewer_models_than_its_owner_agrees_to_is_refused(make):
+    """Helpers make the cohort larger, not the sum."""
+    parties = owners("Ada", "Bo")
+    cohort = [*parties, fi.helper(parties[0])]
+    federation = make(cohort, policies={"Ada": fi.Policy(min_cohort=3)})
+    with pytest.raises(fi.NoAnswer, match="over 2 models, helpers not counted; this party agrees to 3 or more"):
+        federation.ask(queries(2))
+
+
+def test_hidden_queries_to_another_cohort_are_refused_where_the_difference_would_tell(make):
+    """Nobody can see whether they are the same."""
+    parties = owners("Ada", "Bo", "Cy", "Di")
+    federation = make(parties, policies={"Ada": fi.Policy(same_cohort=True)})
+    assert federation.ask(queries(2)).present == ("Ada", "Bo", "Cy", "Di")
+    assert federation.ask(queries(2, seed=5)).present == ("Ada", "Bo", "Cy", "Di")
+    with pytest.raises(fi.NoAnswer, match="another cohort"):
+        federation.with_(parties=parties[:3]).ask(queries(2, seed=9))
+
+
+def test_who_takes_part_with_anybody_is_warned(make, caplog):
+    make().ask(queries(1))
+    assert "who runs two members of a cohort can have the model of a third" in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -115,6 +116,7 @@ class RoleRunner:
         self._last_use = {value: place for place, step in enumerate(plan.steps) for value in step.inputs}
         self._sources: dict[tuple[Pair, str], MaskSource] = {}
         self._spent = LotSet()
+        self._spending = threading.Lock()
 
     def _source(self, pair: Pair, purpose: str) -> MaskSource:
         """The masks of one purpose that a pair has in common."""
@@ -140,9 +142,10 @@ class RoleRunner:
         MaskReused
             It was booked before, or the material is another lot's.
         """
-        if lot in self._spent or lot != material_lot:
-            raise MaskReused(f"Lot {lot.index} of {lot.n_queries} queries was used before. Take the next lot.")
-        self._spent.add(lot)
+        with self._spending:
+            if lot in self._spent or lot != material_lot:
+                raise MaskReused(f"Lot {lot.index} of {lot.n_queries} queries was used before. Take the next lot.")
+            self._spent.add(lot)
 
     def _n(self, lot: Lot, value: int) -> int:
         """How many entries a value has, for all queries of the lot."""

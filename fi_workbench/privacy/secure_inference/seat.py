@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -98,6 +99,12 @@ def coming(
     if access.network is None:
         raise Refused("this party has no channels to others.")
     module, version, compiled = access.module(), access.version(), None
+    if module is not None and not access.knows_peers:
+        _log.warning(
+            "%s takes part in secure inference with whomever the client names: who runs two members of a cohort can "
+            "have the model of a third. Say which parties you trust with Policy(peers=...).",
+            context.name,
+        )
     if module is not None:
         compiled = _compiled(access, module, context.name, input_bound)
     key = SessionKey()
@@ -117,15 +124,17 @@ def _compiled(access: ModelAccess, module: Any, name: str, input_bound: float) -
     if access.sample is not None:
         logits = at_temperature(access.predict(access.sample), "logits", access.temperature)
         largest = float(np.abs(logits - logits.mean(axis=-1, keepdims=True)).max(initial=0.0))
-        if largest > summand.reach:
+        reach = 2.0 ** math.floor(math.log2(summand.reach))  # in steps: who may choose it must not search for the size
+        if largest > reach:
             _log.warning("%s: logits reach %.3g on its own sample; the rule clips at %g", name, largest, summand.reach)
             raise Refused(
-                f"logits of its own sample are larger than {summand.reach:g}, where the rule clips them, and hidden "
-                "ones cannot be clipped; raise the rule's option bound."
+                f"logits of its own sample are larger than {reach:g}; the rule clips them at {summand.reach:g}, which "
+                "hidden ones cannot be. Raise the rule's option bound."
             )
     try:
+        coarse = 2.0 ** math.ceil(math.log2(input_bound))  # in steps too
         return compile_module(
-            module, access.input_shape, input_bound=input_bound, sample=access.sample, output=scaled, name=name
+            module, access.input_shape, input_bound=coarse, sample=access.sample, output=scaled, name=name
         )
     except NotSupported as error:  # the architecture is no secret
         raise Refused(str(error)) from error
@@ -153,6 +162,11 @@ def seated(
         raise Refused("this party has no channels to others.")
     members = listed(tuple(context.peers), announced)
     session = session_of(bytes.fromhex(context.round_digest), came.client_public, members, pool_size)
+    if len(session.triples) < access.min_models:
+        raise Refused(
+            f"the sum would be over {len(session.triples)} models, helpers not counted; this party agrees to "
+            f"{access.min_models} or more (min_cohort)."
+        )
     reachable: Mapping[str, bytes] = {name: members[name].channel for name in session.peers_of(context.name)}
     secrets_ = channel_secrets(session, context.name, came.key)
     peers = access.network.connect(context.round_digest, context.name, reachable, secrets_, end)

@@ -64,6 +64,18 @@ class TestPlaces:
         source.at(Lot(1, 6), 0)
         source.at(Lot(2, 7), 0)
 
+    @pytest.mark.parametrize("place", [(Lot(1, 2**32), 0), (Lot(2**32, 0), 0), (Lot(1, 0), 2**16), (Lot(1, -1), 0)])
+    def test_what_a_counter_block_cannot_tell_apart_is_refused(self, place):
+        with pytest.raises(ValueError, match="another session"):
+            MaskSource(KEY).at(*place)
+
+    def test_a_refused_draw_leaves_nothing_behind(self):
+        source = MaskSource(KEY)
+        source.close_lot(Lot(1, 0))
+        with pytest.raises(MaskReused):
+            source.at(Lot(1, 0), 0)
+        assert not source._drawn
+
     def test_keys_of_another_length_are_refused(self):
         for short in (b"", bytes(16), bytes(31)):
             with pytest.raises(ValueError, match="32 bytes"):

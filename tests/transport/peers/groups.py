@@ -32,7 +32,7 @@ def pair_secrets(names):
     return {me: {peer: drawn[frozenset((me, peer))] for peer in names if peer != me} for me in names}
 
 
-def unreachable_network(patience_seconds=0.3):
+def unreachable_network(patience_seconds=0.1):
     """Over TLS, at an address where nobody listens."""
     return TlsNetwork(advertised=[("127.0.0.1", free_port())], patience_seconds=patience_seconds)
 
@@ -56,7 +56,7 @@ def connect_all(made, session=SESSION, secrets_of=None, announced=None, seconds=
         peers = {peer: announced.get((me, peer), texts[peer]) for peer in names if peer != me}
         try:
             return made[me].connect(session, me, peers, secrets_of[me], time.monotonic() + seconds)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (what it raised is what is looked at)
             return error
 
     with ThreadPoolExecutor(len(names)) as threads:
@@ -103,3 +103,18 @@ def session(way="TLS", names=("a", "b", "c")):
     finally:
         for network in made.values():
             network.close()
+
+
+@contextmanager
+def closing_all(**made):
+    try:
+        yield made
+    finally:
+        for network in made.values():
+            network.close()
+
+
+def send_on(channels, to):
+    """Over a network the first go out before anybody says that they cannot."""
+    for k in range(1000):
+        channels.send(to, f"tag{k}", bytes(1000))

@@ -11,6 +11,7 @@ import pytest
 from fi_workbench.core.peers import BadPeerMessage, PeerLate, PeerLost
 from fi_workbench.transport.peers.framing import FrameReader, FrameWriter
 from fi_workbench.transport.peers.inbox import LARGEST_BYTES, Inbox
+from tests.harness import until
 from tests.transport.peers.groups import soon
 
 
@@ -131,9 +132,11 @@ def test_close_does_not_wait_for_a_peer_that_does_not_read(ends):
 def test_a_peer_that_never_reads_cannot_fill_the_memory(ends, monkeypatch):
     monkeypatch.setattr("fi_workbench.transport.peers.framing.LARGEST_QUEUE_BYTES", 5_000_000)
     writer = FrameWriter("peer", ends[0])
+    for k in range(3):  # the first is being written, two wait
+        writer.send(f"t{k}", (bytes(2_000_000),), 2_000_000)
+        assert until(lambda: writer._writing)
     with pytest.raises(PeerLost, match="does not read"):
-        for k in range(10):
-            writer.send(f"t{k}", (bytes(2_000_000),), 2_000_000)
+        writer.send("more", (bytes(2_000_000),), 2_000_000)
     writer.close(time.monotonic())
 
 

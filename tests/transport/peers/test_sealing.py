@@ -21,7 +21,8 @@ def test_what_is_sealed_is_opened_in_pieces_of_a_mebibyte():
     sealer, opener, inbox = ends()
     large = bytes(k % 251 for k in range(2 * PIECE_BYTES + 5))
     pieces = [*sealer.seal("large", large), *sealer.seal("empty", b""), *sealer.seal("even", large[:PIECE_BYTES])]
-    assert len(pieces) == 5 and max(map(len, pieces)) <= LARGEST_SEALED_BYTES
+    assert len(pieces) == 5
+    assert max(map(len, pieces)) <= LARGEST_SEALED_BYTES
     assert not any(large[:64] in piece or b"large" in piece for piece in pieces)
     for piece in pieces:
         opener.open(piece)
@@ -93,7 +94,8 @@ def test_a_relay_raises_at_the_receiver_and_knows_its_peers():
     relays = {name: Relay(SESSION, name, dict.fromkeys(one, SECRET), one) for name, one in inboxes.items()}
     relays["a"].send("b", "tag", b"1")
     ((to, sealed),) = relays["a"].outgoing(1.0)
-    assert to == "b" and relays["a"].outgoing(0.0) == []
+    assert to == "b"
+    assert relays["a"].outgoing(0.0) == []
     relays["b"].incoming("c", sealed)  # says who carries
     with pytest.raises(BadPeerMessage, match="changed"):
         inboxes["b"]["c"].take("tag", 1, soon())
