@@ -1,7 +1,7 @@
 """One process of CrypTen 0.4.1; runs in the environment that the benchmark makes, without fi_workbench.
 
-CrypTen was written for an older torch. Three adjustments around its ONNX converter let it run under torch 2.13; its files
-stay as they are. Everything else is as shipped: its default provider of masks, or its separate third party.
+CrypTen was written for an older torch. Three adjustments around its ONNX converter let it run under torch 2.13; its
+files stay as they are. Everything else is as shipped: its default provider of masks, or its separate third party.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Environments of the reference systems, made once in the cache folder; what cannot be installed is said, not raised."""
+"""Environments of the reference systems, made once in the cache folder."""
 
 from __future__ import annotations
 

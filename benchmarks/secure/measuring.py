@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -21,6 +21,8 @@ class System(Protocol):
 
     name: str
     trust: str
+    whole: bool
+    """Whether a batch is all that it does, and nothing was done ahead."""
 
     @property
     def workers(self) -> list[Worker]:
@@ -75,7 +77,7 @@ class Measured:
     Parameters
     ----------
     samples : list of float
-        Seconds a batch, in order.
+        Seconds of each batch, in order.
     load : list of float
         The machine's load average at each.
     cpu_seconds : float
@@ -112,61 +114,75 @@ class Measured:
         return {**told, "median_seconds": self.median, "quartile_seconds": self.quartiles} if self.samples else told
 
 
-def measure(case: Case, systems: Sequence[System], said: Any = print) -> dict[str, Measured]:
-    """All systems on one case, in turns; by their names. Who fails is left out from there on, and says why."""
-    results = {one.name: Measured(one.name, one.trust) for one in systems}
-    plain = models.plain_sum(case.model, case.n_models, models.queries(case.n_queries))
-    alive = list(systems)
+def measure(
+    case: Case, systems: Sequence[System], said: Callable[[str], None], wire: Callable[[], int] | None = None
+) -> dict[str, Measured]:
+    """All systems on one case, in turns; by their names. Who fails is left out from there on, and says why.
 
-    def each(what: str, action: Any) -> None:
-        for one in list(alive):
+    Parameters
+    ----------
+    case : Case
+    systems : sequence of System
+    said : callable
+        Told what fails.
+    wire : callable, optional
+        Bytes that have gone over all links so far.
+    """
+    turns = _Turns(case, systems, said)
+    turns.each("load", turns.load)
+    for _ in range(N_WARM_UP):
+        turns.each("answer", turns.ask)
+    for turn in range(case.n_turns):
+        turns.alive.reverse()
+        turns.each(f"answer in turn {turn}", turns.ask_timed)
+    turns.each("count", lambda one: turns.count(one, wire))
+    turns.each("work", turns.work)
+    return turns.results
+
+
+class _Turns:
+    """Whose turn it is, and what was found so far."""
+
+    def __init__(self, case: Case, systems: Sequence[System], said: Callable[[str], None]) -> None:
+        self._case, self._said = case, said
+        self._plain = models.plain_sum(case.model, case.n_models, models.queries(case.n_queries))
+        self.alive = list(systems)
+        self.results = {one.name: Measured(one.name, one.trust) for one in systems}
+
+    def each(self, what: str, action: Callable[[System], object]) -> None:
+        for one in list(self.alive):
             try:
                 action(one)
             except WorkerFailed as error:
-                alive.remove(one)
-                results[one.name].refused = f"{what}: {str(error)[:300]}"
-                said(f"{case.title}: {one.name} failed to {what}: {error}")
+                self.alive.remove(one)
+                self.results[one.name].refused = f"{what}: {str(error)[:300]}"
+                self._said(f"{self._case.title}: {one.name} failed to {what}: {error}")
 
-    def load(one: System) -> None:
-        results[one.name].set_up = one.load(case.model, case.n_queries, case.n_models)
+    def load(self, one: System) -> None:
+        self.results[one.name].set_up = one.load(self._case.model, self._case.n_queries, self._case.n_models)
 
-    def ask(one: System, *, counts: bool) -> None:
+    def ask(self, one: System) -> float:
         one.prepare()
-        reply = one.ask()
-        result = results[one.name]
-        result.error = max(result.error, float(np.abs(np.array(reply["logits"]) - plain).max()))
-        if counts:
-            result.samples.append(reply["seconds"])
-            result.load.append(os.getloadavg()[0])
+        reply, result = one.ask(), self.results[one.name]
+        result.error = max(result.error, float(np.abs(np.array(reply["logits"]) - self._plain).max()))
+        return float(reply["seconds"])
 
-    def count(one: System) -> None:
-        results[one.name].counted = one.count()
+    def ask_timed(self, one: System) -> None:
+        self.results[one.name].samples.append(self.ask(one))
+        self.results[one.name].load.append(os.getloadavg()[0])
 
-    def work(one: System) -> None:
-        began = sum(worker.cpu_seconds for worker in one.workers)
-        for _ in range(max(1, case.n_turns // 2)):
-            one.prepare()
+    def count(self, one: System, wire: Callable[[], int] | None) -> None:
+        counted = self.results[one.name].counted = one.count()
+        if wire is not None and one.whole:
+            before = wire()
             one.ask()
-        one.prepare()  # what was used of a pool is made again, and so is in it
-        spent = sum(worker.cpu_seconds for worker in one.workers) - began
-        results[one.name].cpu_seconds = spent / max(1, case.n_turns // 2)
+            counted["wire_bytes"] = wire() - before
 
-    each("load", load)
-    for _ in range(N_WARM_UP):
-        each("answer", lambda one: ask(one, counts=False))
-    for turn in range(case.n_turns):
-        alive.reverse()
-        each(f"answer in turn {turn}", lambda one: ask(one, counts=True))
-    alive.sort(key=lambda one: [known.name for known in systems].index(one.name))
-    each("count", count)
-    each("work", work)
-    return results
-
-
-def ratio(results: dict[str, Measured], over: str, of: str) -> float | None:
-    """Median seconds of one system over another's; None where one has none."""
-    pair = [results.get(name) for name in (over, of)]
-    if any(one is None or not one.samples for one in pair):
-        return None
-    return pair[0].median / pair[1].median
-
+    def work(self, one: System) -> None:
+        n = max(1, self._case.n_turns // 2)
+        one.prepare()
+        began = sum(worker.cpu_seconds for worker in one.workers)
+        for _ in range(n):
+            one.ask()
+            one.prepare()  # what was used of a pool is made again, and so is in it
+        self.results[one.name].cpu_seconds = (sum(worker.cpu_seconds for worker in one.workers) - began) / n

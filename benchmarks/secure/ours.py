@@ -125,6 +125,7 @@ class OurSystem:
     def __init__(self, members: Members, label: str) -> None:
         self._members, self._label = members, label
         self.name = {"full": "ours, online", "off": "ours, total"}[label]
+        self.whole = label == "off"
 
     @property
     def workers(self) -> list[Worker]:
@@ -171,6 +172,7 @@ class OurThreads:
     """Ours as threads of one process, online."""
 
     name, trust = "ours, threads of one process, online", f"{TRUST}; in one process nothing is hidden: for teaching"
+    whole = False
 
     def __init__(self, folder: Path) -> None:
         self._worker = Worker("benchmarks.secure.one_process", folder / "one_process.log")

@@ -20,6 +20,7 @@ class Plain:
     """torch in the clear, in a process of its own, one thread."""
 
     name, trust = "plain torch", "none: whoever computes sees all"
+    whole = True
 
     def __init__(self, folder: Path) -> None:
         self._worker = Worker("benchmarks.secure.plain", folder / "plain.log")
@@ -63,7 +64,7 @@ class CrypTen:
     def __init__(self, world_size: int, provider: str, python: str, places: list[Place], folder: Path) -> None:
         apart = provider == "TTP"
         self.name = f"CrypTen, {world_size} parties" + (" and a third for masks" if apart else "")
-        self.trust = _TRUST[provider]
+        self.trust, self.whole = _TRUST[provider], True
         rendezvous = f"file://{folder}/rendezvous-{uuid.uuid4().hex}"
         self._all = [
             Worker(
@@ -97,7 +98,7 @@ class CrypTen:
         return all_do(self._parties, "ask")[0]
 
     def count(self) -> dict[str, Any]:
-        """As its own log counts: both ends count a message, so that the sum is halved; the third party's is not in it."""
+        """As its own log counts: both ends of a message, so that the sum is halved; the third party is not in it."""
         counted = all_do(self._parties, "count")
         return {
             "n_bytes": sum(one["n_bytes"] for one in counted) / 2,

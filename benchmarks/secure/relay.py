@@ -7,6 +7,7 @@ kernel has no netem this is what is left. Linux only, and it needs root. Standar
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import heapq
 import json
@@ -82,10 +83,8 @@ def carry(descriptors: list[int], links: Links) -> None:
         now = time.monotonic()
         while waiting and waiting[0][0] <= now:
             _, _, to, packet = heapq.heappop(waiting)
-            try:
+            with contextlib.suppress(BlockingIOError):  # lost, as on any full link; TCP sends it again
                 os.write(descriptors[to], packet)
-            except BlockingIOError:
-                pass  # lost, as on any full link; TCP sends it again
 
 
 def main() -> int:

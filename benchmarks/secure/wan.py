@@ -15,6 +15,7 @@ from benchmarks.secure.workers import REPOSITORY
 
 ROUND_TRIP_MS, MEGABITS = 70.0, 320.0
 MTU = 9000
+_IP = shutil.which("ip") or ""
 _NETWORK = "10.9.0"
 _BUFFERS = "4096 4194304 33554432"
 """Of TCP: more than a link holds in flight, so that no system waits for a window."""
@@ -38,12 +39,12 @@ class Wan:
     """
 
     def __init__(self, n: int) -> None:
-        if os.geteuid() != 0 or not Path("/dev/net/tun").exists() or shutil.which("ip") is None:
+        if os.geteuid() != 0 or not Path("/dev/net/tun").exists() or not _IP:
             raise NoWan("an emulated WAN needs Linux, root, `ip` and TUN devices")
         self._names = [f"fi{os.getpid() % 100_000}n{k}" for k in range(n)]
         self._made: list[str] = []
         self.places = [
-            Place(f"{_NETWORK}.{k + 1}", "eth0", ("ip", "netns", "exec", name)) for k, name in enumerate(self._names)
+            Place(f"{_NETWORK}.{k + 1}", "eth0", (_IP, "netns", "exec", name)) for k, name in enumerate(self._names)
         ]
         self._relay = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.secure.relay", ",".join(self._names), str(ROUND_TRIP_MS / 2),
@@ -71,7 +72,7 @@ class Wan:
         self._relay.stdin.close()
         self._relay.wait()
         for name in self._made:
-            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+            subprocess.run([_IP, "netns", "del", name], check=False, capture_output=True)
         for stream in (self._relay.stdout, self._relay.stderr):
             assert stream is not None
             stream.close()
@@ -108,6 +109,6 @@ class Wan:
 
 
 def _ip(*arguments: str) -> None:
-    done = subprocess.run(["ip", *arguments], check=False, capture_output=True, text=True)
+    done = subprocess.run([_IP, *arguments], check=False, capture_output=True, text=True)
     if done.returncode:
         raise NoWan(f"`ip {' '.join(arguments)}` failed: {done.stderr.strip()}")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fi_workbench.core.arrays import Outputs
 from fi_workbench.core.disclosure import Disclosure, Need
 from fi_workbench.core.identity import PublicIdentity
+from fi_workbench.core.kept import Kept
 from fi_workbench.core.keystream import Keystream
 from fi_workbench.core.messages import Body, Release, Reply
 from fi_workbench.core.registry import Registry
@@ -158,6 +159,9 @@ class Mechanism(ABC):
     @abstractmethod
     def party_step(self, phase: str, state: Any, message: Body, context: PartyContext) -> tuple[Any, Body]:
         """At a party: its reply to one message. ``state`` is None in the first phase."""
+
+    def refused(self, message: Body, kept: Kept, client: str) -> None:  # noqa: B027 (most have nothing to let go of)
+        """At a party that refuses this message of a client: let go of what others would wait for."""
 
     @abstractmethod
     def coordinator_step(

@@ -204,6 +204,13 @@ class PartySide:
     def _begin(self, message: Body) -> OpenRound:
         header = read_header(message)
         stack = make_mechanism(header.mechanism)
+        try:
+            return self._agreed_to(header, stack, message)
+        except BaseException:
+            stack.carrier.refused(message, self.runtime.kept, header.client)
+            raise
+
+    def _agreed_to(self, header: RoundHeader, stack: Stack, message: Body) -> OpenRound:
         names = [member.name for member in stack.members]
         self.policy.check(header, names, self.identity.public.verify_key)
         members = header.identities

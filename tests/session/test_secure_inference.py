@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from fi_workbench.core.errors import DoesNotFit, InvalidQuery
 from fi_workbench.incentives.ledger import Ledger
 from fi_workbench.parties.helper import NoModel
 from fi_workbench.transport.peers.in_process import InProcessNetwork
-from tests.harness import CLASSES, SHAPE, queries, torch_party
+from tests.harness import CLASSES, HANG, SHAPE, SOON, queries, torch_party
 
 NAMES = ("Ada", "Bo", "Cy")
 HOW = {"mechanism": "secure_inference", "rule": "mean_logit", "history": None}
@@ -229,8 +230,20 @@ def test_a_sum_over_fewer_models_than_its_owner_agrees_to_is_refused(make):
     parties = owners("Ada", "Bo")
     cohort = [*parties, fi.helper(parties[0])]
     federation = make(cohort, policies={"Ada": fi.Policy(min_cohort=3)})
+    started = time.monotonic()
     with pytest.raises(fi.NoAnswer, match="over 2 models, helpers not counted; this party agrees to 3 or more"):
         federation.ask(queries(2))
+    assert time.monotonic() - started < SOON, "nobody waits for who does not come"
+
+
+def test_who_refuses_a_question_ends_the_session_and_is_not_waited_for(make):
+    federation = make(policies={"Bo": fi.Policy(max_batch=4)}, deadline_seconds=HANG)
+    assert federation.ask(queries(4)).present == NAMES
+    started = time.monotonic()
+    with pytest.raises(fi.NoAnswer, match=r"Bo: refused, .*4"):
+        federation.ask(queries(5))
+    assert time.monotonic() - started < SOON
+    assert federation.ask(queries(3)).present == NAMES
 
 
 def test_hidden_queries_to_another_cohort_are_refused_where_the_difference_would_tell(make):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from fi_workbench.core.errors import InvalidReply
 from fi_workbench.core.messages import AGAIN, Body, Release, Reply
 from fi_workbench.privacy.context import CoordinatorContext
 from fi_workbench.privacy.mechanism import Again
-from fi_workbench.privacy.secure_inference.asker import CAPACITY, NAMES, READY, SEALED, VECTORS
+from fi_workbench.privacy.secure_inference.asker import CAPACITY, NAMES, READY, SEALED, SESSION, VECTORS
 from fi_workbench.privacy.secure_inference.relaying import carried_on
 
 ANNOUNCEMENT, SIGNATURE = "announcement", "announcement_signature"
@@ -45,6 +47,20 @@ def after_announce(
     )
     told: Body = {ANNOUNCED: list(state.announced), SIGNATURES: list(state.signatures)}
     return state, dict.fromkeys(context.cohort, told)
+
+
+def after_agree(
+    state: CoordinatorState, replies: Mapping[str, Reply], context: CoordinatorContext
+) -> tuple[CoordinatorState, Mapping[str, Body] | Release]:
+    """To each member, that all have agreed; who came to another session than most is left out."""
+    sessions = {party: reply.field(SESSION, str) for party, reply in replies.items()}
+    if ended := _incomplete(sessions, context):
+        return state, ended
+    most, _ = Counter(sessions.values()).most_common(1)[0]
+    for party, session in sessions.items():
+        if session != most:
+            raise InvalidReply(party, f"{party} came to another session than the others; was it told the same?")
+    return state, {party: {SESSION: most} for party in sessions}
 
 
 def after_connect(

@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from fi_workbench.core.disclosure import Disclosure, Need
 from fi_workbench.core.errors import InvalidAnswer
 from fi_workbench.core.identity import PublicIdentity, statement, verify
+from fi_workbench.core.kept import Kept
 from fi_workbench.core.messages import Body, Release, Reply
 from fi_workbench.core.options import Between
 from fi_workbench.mpc.client import SecureClient
@@ -41,7 +42,7 @@ _ASSUMPTIONS = (
 
 @dataclass(frozen=True)
 class SecureInference(Mechanism):
-    """Two phases to set up a session, once for a cohort; then one phase a question."""
+    """Three phases to set up a session, once for a cohort; then one phase a question."""
 
     name: ClassVar[str] = "secure_inference"
     explanation: ClassVar[str] = (
@@ -93,7 +94,7 @@ class SecureInference(Mechanism):
 
     def phases_of(self, kind: Kind) -> tuple[str, ...]:
         """Sums over private facts are secure sums."""
-        phases: dict[Kind, tuple[str, ...]] = {"prepare": ("plans", "connect"), "enrol": SecureSum.phases}
+        phases: dict[Kind, tuple[str, ...]] = {"prepare": ("plans", "agree", "connect"), "enrol": SecureSum.phases}
         return phases.get(kind, self.phases)
 
     def events(self, occasion: Occasion) -> Mapping[Event, int]:
@@ -130,9 +131,15 @@ class SecureInference(Mechanism):
             return SecureSum().party_step(phase, state, message, context)
         if phase == "plans":
             return party.announce(message, context, self.input_bound)
+        if phase == "agree":
+            return party.agree(state, message, context, self.pool)
         if phase == "connect":
-            return party.connect(state, message, context, self.pool)
+            return party.connect(state, message, context)
         return party.infer(state, message, context)
+
+    def refused(self, message: Body, kept: Kept, client: str) -> None:
+        """End the session: its other members would wait for this one, and the question's masks are used up there."""
+        party.leave(message, kept, client)
 
     def coordinator_step(
         self, phase: str, state: Any, replies: Mapping[str, Reply], context: CoordinatorContext
@@ -142,6 +149,8 @@ class SecureInference(Mechanism):
             return SecureSum().coordinator_step(phase, state, replies, context)
         if phase == "plans":
             return coordinator.after_announce(replies, context)
+        if phase == "agree":
+            return coordinator.after_agree(state, replies, context)
         if phase == "connect":
             return coordinator.after_connect(state, replies, context)
         return coordinator.after_infer(state, replies, context)

@@ -1,4 +1,4 @@
-"""The party's steps: announce a compiled model and a key, connect and set the roles up, answer questions."""
+"""The party's steps: announce a compiled model and a key, agree on the session, connect, answer questions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from fi_workbench.core.digest import canonical
 from fi_workbench.core.errors import Refused
 from fi_workbench.core.identity import BadSignature
+from fi_workbench.core.kept import Kept
 from fi_workbench.core.messages import Body
 from fi_workbench.core.peers import PeerFault
 from fi_workbench.mpc.session import SessionEnded
@@ -19,7 +20,7 @@ from fi_workbench.privacy.mechanism import STALE
 from fi_workbench.privacy.secure_inference.asker import CAPACITY, LOT, READY, SEALED, SESSION
 from fi_workbench.privacy.secure_inference.coordinator import ANNOUNCED, ANNOUNCEMENT, SIGNATURE, SIGNATURES
 from fi_workbench.privacy.secure_inference.relaying import Relayed
-from fi_workbench.privacy.secure_inference.seat import Coming, Seat, coming, seated
+from fi_workbench.privacy.secure_inference.seat import Agreed, Coming, Seat, agreed, coming, seated
 
 CLIENT_KEY = "client_key"
 
@@ -53,22 +54,17 @@ def announce(message: Body, context: PartyContext, input_bound: float) -> tuple[
     return came, {ANNOUNCEMENT: data, SIGNATURE: context.sign(announced_part(data))}
 
 
-def connect(
-    state: Coming | Relayed[str], message: Body, context: PartyContext, pool_size: int
-) -> tuple[Relayed[str] | None, Body]:
-    """Phase ``connect``: channels to the peers, and what is exchanged once.
+def agree(state: Coming, message: Body, context: PartyContext, pool_size: int) -> tuple[Agreed, Body]:
+    """Phase ``agree``: everybody makes the session by itself, before anybody waits for anybody.
 
     Raises
     ------
     Refused
-        The announcements are not signed by those whom the client asked.
-    PeerFault
-        A peer cannot be reached, or did not keep to the protocol.
+        The announcements are not signed by those whom the client asked, or this party's owner does not agree.
+    InvalidAnswer, DoesNotFit, BadSession
+        They make no session.
     """
-    if isinstance(state, Relayed):
-        return _relayed(state, message, lambda session: {SESSION: session})
-    access, announced = _access(context), message.get(ANNOUNCED)
-    signatures = message.get(SIGNATURES)
+    announced, signatures = message.get(ANNOUNCED), message.get(SIGNATURES)
     if not isinstance(announced, list) or not isinstance(signatures, list) or len(signatures) != len(context.peers):
         raise Refused("the members' announcements did not come.")
     for name, data, signature in zip(context.peers, announced, signatures, strict=True):
@@ -76,8 +72,23 @@ def connect(
             context.verify(name, announced_part(data), signature)  # type: ignore[arg-type]
         except (BadSignature, TypeError) as error:
             raise Refused(f"what {name} is said to have announced is not signed by it in this round.") from error
+    found = agreed(context, _access(context), state, announced, pool_size)  # type: ignore[arg-type]
+    return found, {SESSION: found.session.id}
+
+
+def connect(state: Agreed | Relayed[str], message: Body, context: PartyContext) -> tuple[Relayed[str] | None, Body]:
+    """Phase ``connect``: channels to the peers, and what is exchanged once.
+
+    Raises
+    ------
+    PeerFault
+        A peer cannot be reached, or did not keep to the protocol.
+    """
+    if isinstance(state, Relayed):
+        return _relayed(state, message, lambda session: {SESSION: session})
+    access, session = _access(context), state.session
     end = _end(access)
-    session, seat = seated(context, access, state, announced, pool_size, end)  # type: ignore[arg-type]
+    seat = seated(context, access, state, end)
 
     def set_up() -> str:
         try:
@@ -129,6 +140,14 @@ def infer(state: Relayed[Body] | None, message: Body, context: PartyContext) -> 
     if not seat.peers.relayed:
         return None, answer()
     return _relayed(Relayed(seat.peers, answer, end), {}, lambda body: body)
+
+
+def leave(message: Body, kept: Kept, client: str) -> None:
+    """End the session that a client's message names, if it is that client's."""
+    session = message.get(SESSION)
+    seat: Seat | None = kept.get(session) if isinstance(session, str) else None
+    if seat is not None and seat.client == client:
+        kept.drop(str(session))
 
 
 def _relayed(work: Relayed[Any], message: Body, told: Callable[[Any], Body]) -> tuple[Relayed[Any] | None, Body]:

@@ -146,20 +146,35 @@ def _compiled(access: ModelAccess, module: Any, name: str, input_bound: float) -
         ) from error
 
 
-def seated(
-    context: PartyContext, access: ModelAccess, came: Coming, announced: Sequence[bytes], pool_size: int, end: float
-) -> tuple[Session, Seat]:
-    """The session that was announced, with channels to all peers; set-up of the roles is still to come.
+@dataclass(frozen=True, eq=False)
+class Agreed:
+    """A party that knows the session, before it has met anybody.
+
+    Parameters
+    ----------
+    came : Coming
+    session : Session
+    channels : mapping of str to bytes
+        How its peers can be reached.
+    """
+
+    came: Coming
+    session: Session
+    channels: Mapping[str, bytes]
+
+
+def agreed(
+    context: PartyContext, access: ModelAccess, came: Coming, announced: Sequence[bytes], pool_size: int
+) -> Agreed:
+    """The session that was announced, if this party's owner agrees to it.
 
     Raises
     ------
     InvalidAnswer, DoesNotFit, BadSession
         The announcements make no session.
-    PeerFault
-        A peer cannot be reached in any way.
+    Refused
+        Fewer models than its owner wants in a sum.
     """
-    if access.network is None:
-        raise Refused("this party has no channels to others.")
     members = listed(tuple(context.peers), announced)
     session = session_of(bytes.fromhex(context.round_digest), came.client_public, members, pool_size)
     if len(session.triples) < access.min_models:
@@ -167,14 +182,27 @@ def seated(
             f"the sum would be over {len(session.triples)} models, helpers not counted; this party agrees to "
             f"{access.min_models} or more (min_cohort)."
         )
-    reachable: Mapping[str, bytes] = {name: members[name].channel for name in session.peers_of(context.name)}
-    secrets_ = channel_secrets(session, context.name, came.key)
-    peers = access.network.connect(context.round_digest, context.name, reachable, secrets_, end)
+    return Agreed(came, session, {name: members[name].channel for name in session.peers_of(context.name)})
+
+
+def seated(context: PartyContext, access: ModelAccess, to: Agreed, end: float) -> Seat:
+    """A seat with channels to all peers; set-up of the roles is still to come.
+
+    Raises
+    ------
+    PeerFault
+        A peer cannot be reached in any way.
+    """
+    if access.network is None:
+        raise Refused("this party has no channels to others.")
     from fi_workbench.mpc.party import SecureParty  # noqa: PLC0415 (see above: torch)
 
+    came, session = to.came, to.session
+    secrets_ = channel_secrets(session, context.name, came.key)
+    peers = access.network.connect(context.round_digest, context.name, to.channels, secrets_, end)
     try:
         party = SecureParty(session, context.name, came.key, peers, came.compiled)
     except BaseException:
         peers.close()
         raise
-    return session, Seat(party, peers, access.client, access.asked, came.version)
+    return Seat(party, peers, access.client, access.asked, came.version)

@@ -43,8 +43,10 @@ def foretold(features: np.ndarray, secrets: np.ndarray) -> tuple[float, float]:
     gram = x[:half] @ x[:half].T
     gram[np.diag_indices(half)] += 0.1 * np.trace(gram) / half
     told = (x[half:] @ x[:half].T) @ np.linalg.solve(gram, y[:half])
-    z = np.abs(_standardised(told) * _standardised(y[half:])).sum(axis=0) * 0
-    z = np.abs((_standardised(told) * _standardised(y[half:])).sum(axis=0)) / np.sqrt(len(told))
+    told = (told - told.mean(axis=0)) / told.std(axis=0)
+    truth = y[half:] - y[half:].mean(axis=0)
+    truth /= truth.std(axis=0)
+    z = np.abs((told * truth).sum(axis=0)) / np.sqrt(len(told))
     return float(z.max()), float(stats.norm.isf(RARE / (2 * len(z))))
 
 

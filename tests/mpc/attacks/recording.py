@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from fi_workbench.mpc import ring
+from fi_workbench.mpc.compare.lanes import N_LANES, N_THERMOMETER
 from fi_workbench.mpc.evaluating import Ring
 from fi_workbench.mpc.plan import Conv, Dense, Maximum, Plan, Relu, Reshape, Step, Truncate
 from fi_workbench.mpc.roles import Seen
@@ -66,6 +67,10 @@ def chosen_queries(n: int, seed: int = 1) -> np.ndarray:
     return queries
 
 
+ROWS = {"lanes": N_LANES, "thermometer": N_THERMOMETER}
+"""Arrays that have several rows, of all comparisons each."""
+
+
 @dataclass(frozen=True, eq=False)
 class Recording:
     """Many queries, each with a fresh mask, and what every role held of each.
@@ -94,6 +99,23 @@ class Recording:
                     parts.append((array % MODULUS == 0).astype(np.float32))
         return np.concatenate(parts, axis=1)
 
+    def sums(self, role: str, n: int, seed: int = 1) -> np.ndarray:
+        """(query, feature): signs, as -1 or 1, of random sums and differences of three words that stand together."""
+        rng = np.random.default_rng(seed)
+        words = [array for array in self.held[role].values() if array.dtype == np.uint64]
+        widths = [array.shape[1] for array in words]
+        found = []
+        for _ in range(n):
+            width = rng.choice(widths)
+            alike = [array for array in words if array.shape[1] == width]
+            chosen = rng.permutation(len(alike))[:3]
+            total = np.zeros_like(alike[0])
+            for k in chosen:
+                total += alike[k] if rng.random() < 0.5 else np.negative(alike[k])
+            for top in (47, 46, 15):
+                found.append((total >> np.uint64(top) & np.uint64(1)).astype(np.float32) * 2 - 1)
+        return np.concatenate(found, axis=1)
+
 
 def trio_of(weights: list, seed: int = 1) -> Trio:
     """With keys of its own for each seed, the same at each run."""
@@ -121,7 +143,7 @@ def _views(trio: Trio, lot: Lot, seen: list[Seen]):
         if one.act == "sends":
             continue
         place = one.place
-        by_query = _by_query(one.array, lot, place.step)
+        by_query = _by_query(one.array, lot, place.step, ROWS.get(one.name, 1))
         name = f"{place.phase} {place.step}.{place.call} {one.name} {one.act} {one.peer}"
         yield name, by_query
         if one.name == "opened":
@@ -134,7 +156,7 @@ def _views(trio: Trio, lot: Lot, seen: list[Seen]):
     for step, call in places:
         total = sum(array for (s, c, _), array in lanes.items() if (s, c) == (step, call)) % MODULUS
         yield f"{step}.{call} lanes added up", total.astype(np.uint8)
-        zeros = (total.reshape(lot.n_queries, -1, 16) == 0).any(axis=2)
+        zeros = (total.reshape(lot.n_queries, -1, N_LANES) == 0).any(axis=2)
         yield f"{step}.{call} outcome", zeros.astype(np.uint8)
         masks = trio.dealt(lot, step, zeros.size, call)
         masks = _by_query(masks, lot, step)
@@ -143,10 +165,9 @@ def _views(trio: Trio, lot: Lot, seen: list[Seen]):
         yield f"{step}.{call} outcome, turned by the sign of r", zeros.astype(np.uint8) ^ sign
 
 
-def _by_query(array: np.ndarray, lot: Lot, step: int) -> np.ndarray:
-    """(query, entry), whatever axis the queries are on; lanes of one comparison stand together."""
+def _by_query(array: np.ndarray, lot: Lot, step: int, n_rows: int = 1) -> np.ndarray:
+    """(query, entry), whatever axis the queries are on; the rows of one comparison stand together."""
     n, operation = lot.n_queries, PLAN.steps[step].operation
-    n_rows = {16: 16, 45: 45}.get(array.shape[0], 1) if array.ndim == 2 else 1
     entries = np.ascontiguousarray(array).reshape(n_rows, -1)
     if isinstance(operation, Maximum):
         n_windows = n * int(np.prod(PLAN.steps[step].shape))
