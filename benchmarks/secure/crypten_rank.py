@@ -11,7 +11,6 @@ import importlib
 import os
 import sys
 import time
-import types
 import warnings
 from typing import Any
 
@@ -22,27 +21,24 @@ from benchmarks.secure.serving import serve
 
 
 def adjust() -> None:
-    """Before crypten is imported, and after."""
-    registration = importlib.import_module("torch.onnx._internal.torchscript_exporter.registration")
+    """Let CrypTen's converter run; called before anything else of crypten is."""
     # 1. the registry of symbolic functions has moved; the names that CrypTen registers by are public
+    registration = importlib.import_module("torch.onnx._internal.torchscript_exporter.registration")
     sys.modules["torch.onnx._internal.registration"] = registration
-    # 2. a name that newer versions of torch no longer have
-    if not hasattr(torch.onnx, "OperatorExportTypes"):
-        torch.onnx.OperatorExportTypes = types.SimpleNamespace(ONNX=0)  # type: ignore[attr-defined]
     converter = importlib.import_module("crypten.nn.onnx_converter")
     export = torch.onnx.export
 
     def traced(f: Any, module: torch.nn.Module, given: torch.Tensor) -> Any:
-        # 3. the exporter that traces is no longer the default one
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             export(
-                module, (given,), f, dynamo=False, do_constant_folding=False, export_params=True,
+                module, (given,), f, do_constant_folding=False, export_params=True,
                 input_names=["input"], output_names=["output"], opset_version=converter._OPSET_VERSION,
+                dynamo=False,  # 2. the exporter that traces is no longer the default; 3. nor is its type an option
             )  # fmt: skip
         return f
 
-    converter._export_pytorch_model = traced
+    converter._export_pytorch_model = traced  # type: ignore[attr-defined]
 
 
 class Rank:

@@ -30,7 +30,7 @@ from tests.mpc.attacks.recording import (
 )
 from tests.mpc.roles.trio import ROLES, Trio, encoded
 
-N_QUERIES = 1200
+N_QUERIES = 900
 WEIGHTS = weights_of(5)
 KINDS = {"random": random_queries, "chosen": chosen_queries}
 
