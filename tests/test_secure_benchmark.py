@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from benchmarks.secure import environments, tables, targets
+from benchmarks.secure import environments, measuring, tables, targets
 from benchmarks.secure.environments import CannotInstall, Recipe
 from benchmarks.secure.measuring import Case, measure
 from benchmarks.secure.picture import picture
@@ -103,19 +103,19 @@ class Fake:
         return {"n_bytes": 7}
 
 
-def test_systems_take_turns_and_one_that_fails_leaves_the_others():
+def test_systems_take_turns_and_one_that_fails_leaves_the_others(monkeypatch):
+    monkeypatch.setattr(measuring, "TURN_SECONDS", 0.0)
     log, said = [], []
     systems = [Fake("a", log), Fake("b", log, failing=True), Fake("c", log)]
     found = measure(Case("mlp", 1, 1, 3), systems, said.append, wire=iter(range(100)).__next__)
     assert log[:3] == ["a", "b", "c"]
     assert log.count("b") == 2, "not asked again once it failed"
-    assert found["b"].refused.startswith("answer: it has ended")
+    assert found["b"].refused.startswith("answer in turn 0: it has ended")
     assert said
     assert len(found["a"].samples) == len(found["c"].samples) == 3
     assert found["a"].counted == {"n_bytes": 7, "wire_bytes": 1}
     assert found["a"].error > 0, "held against the model in the clear"
-    timed = "".join(log[6:])
-    assert timed.startswith("caacca"), "the order alternates"
+    assert "".join(log[3:]).startswith("ccbaa" + "aacc" + "ccaa"), "the order alternates; the first of two is dropped"
 
 
 def test_a_link_has_a_delay_and_a_width():

@@ -12,6 +12,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -38,7 +39,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.secure", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="part", help=f"of {', '.join(PARTS)}; all by default")
     parser.add_argument("--long", action="store_true", help="also what takes minutes a batch")
-    parser.add_argument("--turns", type=int, default=7, help="batches of each system that count (default 7)")
+    parser.add_argument("--turns", type=int, default=7, help="of each system (default 7)")
     parser.add_argument("--seconds", type=float, default=60.0, help="of sustained queries (default 60)")
     parser.add_argument("--models", help="only these, separated by commas")
     parser.add_argument("--alone", action="store_true", help="without CrypTen and SPU")
@@ -46,6 +47,7 @@ def main() -> int:
     parts = told.parts or PARTS
     if unknown := sorted(set(parts) - set(PARTS)):
         parser.error(f"no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that processes and namespaces are taken down
     console = Console()
 
     def said(text: str) -> None:

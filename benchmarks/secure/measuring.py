@@ -1,9 +1,14 @@
-"""Systems in turns: each batch of one beside a batch of every other, so that a busy machine slows all alike."""
+"""Systems in turns: some batches of one beside some of every other, so that a busy machine slows all alike.
+
+In its turn a system answers one batch that does not count, since all its processes have slept while the others were at
+work, and then batches that count, one at least, until a quarter of a second is over. The rule is the same for all.
+"""
 
 from __future__ import annotations
 
 import os
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
@@ -13,7 +18,7 @@ import numpy as np
 from benchmarks.secure import models
 from benchmarks.secure.workers import Worker, WorkerFailed
 
-N_WARM_UP = 2
+TURN_SECONDS = 0.25
 
 
 class System(Protocol):
@@ -21,6 +26,7 @@ class System(Protocol):
 
     name: str
     trust: str
+    """In a word, a colon, and in full."""
     whole: bool
     """Whether a batch is all that it does, and nothing was done ahead."""
 
@@ -53,7 +59,7 @@ class Case:
     model : str
     n_queries, n_models : int
     n_turns : int
-        Batches of each system that count.
+        Of each system.
     where : {"loopback", "wan"}
     """
 
@@ -130,8 +136,7 @@ def measure(
     """
     turns = _Turns(case, systems, said)
     turns.each("load", turns.load)
-    for _ in range(N_WARM_UP):
-        turns.each("answer", turns.ask)
+    turns.each("answer", turns.ask)
     for turn in range(case.n_turns):
         turns.alive.reverse()
         turns.each(f"answer in turn {turn}", turns.ask_timed)
@@ -168,8 +173,13 @@ class _Turns:
         return float(reply["seconds"])
 
     def ask_timed(self, one: System) -> None:
-        self.results[one.name].samples.append(self.ask(one))
-        self.results[one.name].load.append(os.getloadavg()[0])
+        self.ask(one)
+        end = time.monotonic() + TURN_SECONDS
+        while True:
+            self.results[one.name].samples.append(self.ask(one))
+            self.results[one.name].load.append(os.getloadavg()[0])
+            if time.monotonic() >= end:
+                return
 
     def count(self, one: System, wire: Callable[[], int] | None) -> None:
         counted = self.results[one.name].counted = one.count()

@@ -36,7 +36,7 @@ from fi_workbench.transport.peers.tls import TlsNetwork
 
 PATIENCE_SECONDS = 300.0
 POOL_BYTES = 1 << 30
-_LOOK_SECONDS = 0.002
+_LOOK_SECONDS = 0.005
 
 
 @dataclass

@@ -9,8 +9,8 @@ from benchmarks.secure.places import Place
 from benchmarks.secure.told import names_of
 from benchmarks.secure.workers import Worker, all_do, stop_all
 
-TRUST = ("3 roles for each model, semi-honest, any one of them corrupted: no single party sees query, models or single "
-         "answers; the client sees the sum. Two roles of one model together break it")  # fmt: skip
+TRUST = ("no two of 3 collude: three roles for each model, semi-honest; no single party sees query, models or single "
+         "answers, and the client only the sum; two roles of one model together break it")  # fmt: skip
 LABELS = {"full": 2, "off": 0}
 """Sessions, and the lots that they make ahead."""
 
@@ -171,7 +171,7 @@ class OurSystem:
 class OurThreads:
     """Ours as threads of one process, online."""
 
-    name, trust = "ours, threads of one process, online", f"{TRUST}; in one process nothing is hidden: for teaching"
+    name, trust = "ours, threads, online", "one process sees all: the same, for teaching"
     whole = False
 
     def __init__(self, folder: Path) -> None:

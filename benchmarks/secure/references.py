@@ -10,16 +10,16 @@ from benchmarks.secure.places import Place
 from benchmarks.secure.workers import Worker, all_do, stop_all
 
 _TRUST = {
-    "TFP": "party 0 draws all masks, so that it sees query and models; semi-honest",
-    "TTP": ("a separate third party draws all masks and is trusted not to pool them with anybody; else all but one of "
-            "the parties may; torch's generator, which is no cipher"),
+    "TFP": "party 0 sees all: it draws all masks, and so recovers query and models; semi-honest",
+    "TTP": ("a third colludes with none: it draws all masks; of the parties all but one may collude; semi-honest; the "
+            "masks are of torch's generator, which is no cipher"),
 }  # fmt: skip
 
 
 class Plain:
     """torch in the clear, in a process of its own, one thread."""
 
-    name, trust = "plain torch", "none: whoever computes sees all"
+    name, trust = "plain torch", "whoever computes sees all: nothing is hidden"
     whole = True
 
     def __init__(self, folder: Path) -> None:

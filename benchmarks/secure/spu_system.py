@@ -29,7 +29,7 @@ class Spu:
     """
 
     name, whole = "SPU ABY3, 3 parties", True
-    trust = "3 parties, semi-honest, any one of them corrupted: no single party sees query, models or answers"
+    trust = "no two of 3 collude: three parties, semi-honest; no single one sees query, models or answers"
 
     def __init__(self, python: str, places: Sequence[Place], folder: Path) -> None:
         self._folder = folder

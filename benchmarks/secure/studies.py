@@ -87,7 +87,7 @@ def systems_at(places: Sequence[Place], folder: Path, recipes: Recipes, *, far: 
         stack.callback(members.stop)
         systems += [OurSystem(members, "full"), OurSystem(members, "off")]
         if not far:
-            add(lambda: OurThreads(folder), "threads")
+            add(lambda: OurThreads(folder), "ours, threads")
         if recipes.crypten:
             python = recipes.crypten
             for provider, world_size in (("TFP", 3),) if far else (("TFP", 2), ("TFP", 3), ("TTP", 2), ("TTP", 3)):
