@@ -387,9 +387,9 @@ def _messages(plan: Plan, number: int, rehearsal: _Rehearsal, asked: _Asked, bit
 
 def _sent_bits(sent: _Sent, bits: int) -> list[int]:
     """Of each array of a message, the bits of an entry that were sent."""
-    if len(sent.arrays) == 1:
-        return [8 * sent.n_bytes // sent.arrays[0][1].size or 1]
     name: Name = sent.name.split(".")[0]  # type: ignore[assignment]  # tags are made of these
+    if name == "offset":  # as wide as what is opened with it, which is not always as wide as the value
+        return [8 * sent.n_bytes // sent.arrays[0][1].size]
     return [field.bits for field in fields_of(name, 1, bits)]
 
 

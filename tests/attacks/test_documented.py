@@ -1,4 +1,4 @@
-"""docs/security.md and docs/privacy.md name tests: each is there, and each attack is in the first."""
+"""docs/security.md, privacy.md and secure-inference.md name tests: each is there, and each attack is in the first."""
 
 import ast
 import re
@@ -7,10 +7,20 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "security.md"
 PRIVACY = ROOT / "docs" / "privacy.md"
+SECURE_INFERENCE = ROOT / "docs" / "secure-inference.md"
 
 
 def functions_of(path):
-    return {node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)}
+    """Names of a file's functions, and of its classes' as ``Class::name``."""
+    body = ast.parse(path.read_text()).body
+    inner = {
+        f"{node.name}::{one.name}"
+        for node in body
+        if isinstance(node, ast.ClassDef)
+        for one in node.body
+        if isinstance(one, ast.FunctionDef)
+    }
+    return inner | {node.name for node in body if isinstance(node, ast.FunctionDef)}
 
 
 def attacks():
@@ -23,8 +33,8 @@ def named(document=None):
     found = []
     for written in re.findall(r"`([^`]*test_[^`]*|\.\.\._[^`]*)`", (document or DOCUMENT).read_text()):
         whole = re.sub(r"^\.\.\.", "test_no_spelling_of_a_path_gets_past", written)
-        where, _, test = whole.rpartition("::")
-        if test.startswith("test_"):
+        where, _, test = whole.rpartition("::") if whole.count("::") < 2 else whole.partition("::")
+        if test.rpartition("::")[2].startswith("test_"):
             found.append((where, test))
     return found
 
@@ -40,6 +50,20 @@ def test_every_test_that_the_page_on_privacy_names_is_there():
     assert len(named(PRIVACY)) > 15
     for where, test in named(PRIVACY):
         assert test in functions_of(ROOT / where), (where, test)
+
+
+def test_every_test_that_the_page_on_secure_inference_names_is_there():
+    assert len(named(SECURE_INFERENCE)) > 40
+    for where, test in named(SECURE_INFERENCE):
+        assert test in functions_of(ROOT / where), (where, test)
+
+
+def test_every_attack_on_secure_inference_is_on_its_page():
+    files = (ROOT / "tests" / "mpc" / "attacks").glob("test_*.py")
+    there = {(str(path.relative_to(ROOT)), name) for path in files for name in functions_of(path)}
+    attacked = {(where, name) for where, name in there if name.startswith("test_")}
+    assert attacked
+    assert attacked <= set(named(SECURE_INFERENCE)), attacked - set(named(SECURE_INFERENCE))
 
 
 def test_every_attack_is_in_the_document():

@@ -19,6 +19,7 @@ from fi_workbench.widgets.views.heat_map import HeatMap
 from fi_workbench.widgets.views.key_catcher import KeyCatcher
 from fi_workbench.widgets.views.leak_dots import LeakDots
 from fi_workbench.widgets.views.log_lines import LogLines
+from fi_workbench.widgets.views.message_flow import MessageFlow
 from fi_workbench.widgets.views.pay_bars import PayBars
 from fi_workbench.widgets.views.query_view import QueryView, as_image
 from fi_workbench.widgets.views.risk_curves import RiskCurves
@@ -43,6 +44,7 @@ __all__ = [
     "KeyCatcher",
     "LeakDots",
     "LogLines",
+    "MessageFlow",
     "PayBars",
     "QueryView",
     "RiskCurves",

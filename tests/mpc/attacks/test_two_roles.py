@@ -7,7 +7,8 @@ import numpy as np
 from fi_workbench.mpc import ring
 from fi_workbench.mpc.assignment import triples_of
 from fi_workbench.mpc.compare.selecting import OFFSET, SHORT_MASK
-from tests.mpc.attacks.recording import random_queries, trio_of, weights_of
+from fi_workbench.mpc.streams import query_mask, query_source
+from tests.mpc.attacks.recording import SHAPE, random_queries, trio_of, weights_of
 from tests.mpc.roles.trio import Trio
 
 RELU = 7
@@ -34,10 +35,10 @@ def test_owner_and_evaluator_or_dealer_have_the_query_and_every_value():
         assert (value < 1 << 30).all()
         assert (value == 0).any()
         assert (value > 0).any()
-    masked = held(trio, "owner", "holds", "masked query", 0)
-    mask = ring.encode(QUERIES).ravel() - masked  # what evaluator and dealer expand from the root that they hold
-    assert trio.evaluator._queries is not trio.dealer._queries
-    assert not np.array_equal(mask, np.zeros_like(mask))
+    masked = held(trio, "owner", "holds", "masked query", 0).reshape(QUERIES.shape)
+    (lot,) = {seen.lot for seen in trio.seen if seen.phase == "online"}
+    mask = query_mask(query_source(trio.query_seed), lot, SHAPE)  # from the root that evaluator and dealer hold
+    assert np.array_equal((masked + mask) & SHORT_MASK, ring.encode(QUERIES) & SHORT_MASK)
 
 
 def test_evaluator_and_dealer_have_the_weights_and_what_meets_a_relu():
@@ -55,11 +56,6 @@ def test_evaluator_and_dealer_have_the_weights_and_what_meets_a_relu():
     assert np.abs(signed).max() < 1 << 19  # of 2^-32: low digits were not opened, and the owner rounds at random
 
 
-def roles(triples, names) -> set[str]:
-    """What a set of parties plays together, in the triple where that is most."""
-    return max(({triple.role_of(name) for name in names} - {None} for triple in triples), key=len)
-
-
 def test_how_far_apart_two_owners_must_be_to_share_no_triple():
     for n in range(3, 9):
         names = [f"owner{k}" for k in range(n)]
@@ -74,7 +70,7 @@ def test_how_far_apart_two_owners_must_be_to_share_no_triple():
             assert weights == (apart == 1 or (n == 3))
 
 
-def test_no_helper_shares_a_triple_with_fewer_than_all():
-    triples = triples_of(["owner0", "owner1", "owner2"], ["first", "second"])
-    assert all(roles([triple], ["first", "second"]) == {"evaluator", "dealer"} for triple in triples)
-    assert all(len(roles([triple], ["owner0", "owner1"])) <= 1 for triple in triples)
+def test_with_two_helpers_no_two_owners_share_a_triple():
+    for triple in triples_of(["owner0", "owner1", "owner2"], ["first", "second"]):
+        assert {triple.role_of(name) for name in ("first", "second")} == {"evaluator", "dealer"}
+        assert len({triple.role_of(f"owner{k}") for k in range(3)} - {None}) == 1
