@@ -9,6 +9,8 @@ NOTEBOOK ?= notebooks/01_first_federation.ipynb
 LAB_FLAGS ?=
 # JupyterLab refuses to run as root unless told so; in a container there is often nobody else.
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
+# Tests run in two processes; tests/conftest.py says which of them stay together. PYTEST_FLAGS="-n 0" runs all in one.
+PYTEST_WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 PYTEST_FLAGS ?=
 BENCH_FLAGS ?=
 SOAK_FLAGS ?=
@@ -38,7 +40,7 @@ demo: install ## a federation in the terminal, without JupyterLab
 	$(BIN)/fi-workbench demo $(DEMO_FLAGS)
 
 test: install-test chromium ## run the tests and the examples in docstrings (PYTEST_FLAGS="-k name")
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest $(PYTEST_WORKERS) $(PYTEST_FLAGS)
 
 check: lint types floors test ## all that must hold before a change goes in
 

@@ -49,6 +49,7 @@ _HOMES = {
     "session.history": ("History",),
     "session.joining": ("Joined", "join"),
     "session.leaking.leakage": ("leakage", "n_leakage_queries"),
+    "session.secure_view": ("secure_view",),
     "session.trading_off.result": ("Setting",),
     "session.trading_off.sweep": ("trade_off",),
     "widgets.progress_bar": ("ProgressBar",),
@@ -129,6 +130,7 @@ __all__ = [
     "payouts",
     "risk_coverage",
     "rules",
+    "secure_view",
     "shares",
     "sum_rule",
     "trade_off",
@@ -190,6 +192,7 @@ if TYPE_CHECKING:
     from fi_workbench.session.joining import Joined, join
     from fi_workbench.session.leaking.auditing import audit_mechanism
     from fi_workbench.session.leaking.leakage import leakage, n_leakage_queries
+    from fi_workbench.session.secure_view import secure_view
     from fi_workbench.session.trading_off.result import Setting
     from fi_workbench.session.trading_off.sweep import trade_off
     from fi_workbench.widgets.progress_bar import ProgressBar

@@ -38,8 +38,7 @@ def loopback_cases(*, long: bool, n_turns: int) -> tuple[Case, ...]:
 
 def wan_cases(*, long: bool, n_turns: int) -> tuple[Case, ...]:
     """Of hosts far apart."""
-    few = max(1, min(n_turns, 3))
-    cases = [Case("lenet", 1, 1, few, "wan")]
+    cases = [Case("lenet", 1, 1, max(1, min(n_turns, 3)), "wan")]
     if long:
         cases += [Case("lenet", 1, 3, 1, "wan"), Case("resnet18", 1, 1, 1, "wan")]
     return tuple(cases)

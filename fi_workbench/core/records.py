@@ -139,6 +139,10 @@ class RoundRecord:
         Simulation: which parties were set to behave dishonestly, and how.
     cohorts : tuple of tuple of str
         Parts of the parties that were asked the same queries again, to value contributions; their sums are out too.
+    ready : mapping of str to int or None
+        Under a mechanism that works ahead: for how many more questions each party had all at hand when it answered.
+    capacity : mapping of str to int or None
+        The most that each party makes ahead.
     """
 
     round: int
@@ -165,6 +169,13 @@ class RoundRecord:
     payment: PaymentState = "promised"
     behaviours: Mapping[str, str] = field(default_factory=dict)
     cohorts: tuple[tuple[str, ...], ...] = ()
+    ready: Mapping[str, int] | None = None
+    capacity: Mapping[str, int] | None = None
+
+    @property
+    def n_ready(self) -> int | None:
+        """For how many more questions all parties had all at hand: the smallest number of any; None if not told."""
+        return min(self.ready.values()) if self.ready else None
 
     @property
     def labels(self) -> Labels | None:
@@ -230,6 +241,8 @@ class RoundRecord:
             },
             "query_digest": self.query_digest,
             "digest": self.digest,
+            "ready": None if self.ready is None else dict(self.ready),
+            "capacity": None if self.capacity is None else dict(self.capacity),
         }
         if arrays:
             record |= {

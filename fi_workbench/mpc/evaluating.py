@@ -57,6 +57,18 @@ def reference(compiled: Compiled, queries: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(last.numpy().astype(np.float64) / 2.0 ** (2 * FRACTION_BITS))
 
 
+def in_the_clear(compiled: Compiled, queries: NDArray[Any]) -> Iterator[NDArray[np.float64]]:
+    """The value of each step in real numbers, (query, *shape), one after another.
+
+    Parameters
+    ----------
+    compiled : Compiled
+    queries : array (query, *input_shape)
+    """
+    for _, value in Real(compiled.plan, compiled.weights).values(torch.from_numpy(np.asarray(queries, np.float64))):
+        yield value.numpy()
+
+
 class Real:
     """A plan in real numbers: rounded weights, but no truncation and no wrap.
 

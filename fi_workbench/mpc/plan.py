@@ -14,8 +14,12 @@ from typing import Literal, TypeAlias
 FRACTION_BITS = 16
 """Of a masked value and of a weight; a shared value has twice as many."""
 
-RELU_BOUND = 2.0**14
-"""A shared value that meets a ReLU or a truncation must be smaller than this, either side of zero."""
+ROUNDING = 1 << 17
+"""What meets a truncation is rounded at random by so much at most, in units of 2^-32."""
+
+RELU_BOUND = 2.0**14 - 2.0**-14
+"""A shared value that meets a ReLU or a truncation must be smaller than this, either side of zero: with the rounding,
+and one unit of 2^-16 for the carry, it stays below 2^14."""
 
 MAX_BOUND = 2.0**13
 """And one that meets a maximum smaller than this: differences are compared."""

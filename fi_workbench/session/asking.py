@@ -31,6 +31,7 @@ from fi_workbench.session.cohorts import both
 from fi_workbench.session.crediting import credited
 from fi_workbench.session.enrolling import Enrolment, enrolled
 from fi_workbench.session.paying import earned, escrow
+from fi_workbench.session.pooled import ahead
 from fi_workbench.session.preparing import Preparation, Stale, ended, preparation
 from fi_workbench.session.runtime import Runtime
 from fi_workbench.session.settings import Settings
@@ -202,6 +203,7 @@ def _record(
     after = {"open": opened.seconds, "contributions": time.perf_counter() - clock}
 
     log = outcome.log
+    ready, capacity = ahead(outcome.release)
     absent = (*enrolment.absent, *log.absent)
     set_to = {party.name: runtime.venue.behaviour(party) for party in parties} if runtime.venue.leak is not None else {}
     return RoundRecord(
@@ -231,6 +233,8 @@ def _record(
         payments=earned(settings, credit.values, names, _payable(asked, outcome)),
         behaviours={name: one.name for name, one in set_to.items() if one is not None},
         cohorts=beside.cohorts,
+        ready=ready,
+        capacity=capacity,
     )
 
 

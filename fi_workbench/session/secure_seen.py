@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import chisquare
 
 from fi_workbench.mpc.streams import MODULUS
+from fi_workbench.parties.party import Party
 
 Player: TypeAlias = Literal["client", "owner", "evaluator", "dealer"]
 Phase: TypeAlias = Literal["set_up", "offline", "online"]
@@ -181,7 +182,9 @@ class StepSeen:
 
     def n_bytes(self, phase: Phase) -> int:
         """What the three roles send each other in a phase; the client's question and answer are not in it."""
-        return sum(one.n_bytes for one in self.messages if one.phase == phase and "client" not in (one.sender, one.receiver))
+        return sum(
+            one.n_bytes for one in self.messages if one.phase == phase and "client" not in (one.sender, one.receiver)
+        )
 
 
 @dataclass(frozen=True)
@@ -247,6 +250,11 @@ class SecureView:
         text = self.to_frame().to_csv() if where.suffix == ".csv" else json.dumps(self.to_dict(), indent=1)
         where.write_text(text, encoding="utf-8")
         return where
+
+
+def can_be_viewed(party: Party) -> bool:
+    """Whether this kernel made a party and has its model, so that all roles may be played here."""
+    return party.made_here and party.outputs == "logits" and party.module is not None
 
 
 _COLUMNS = [

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
 from fi_workbench.aggregation import rules
@@ -29,7 +28,7 @@ from fi_workbench.mpc.compiled import Compiled
 from fi_workbench.mpc.compiler import compile_module
 from fi_workbench.mpc.costs import cost
 from fi_workbench.mpc.crew import Crew
-from fi_workbench.mpc.evaluating import Real
+from fi_workbench.mpc.evaluating import in_the_clear
 from fi_workbench.mpc.keys import SessionKey, channel_secrets
 from fi_workbench.mpc.party import SecureParty
 from fi_workbench.mpc.plan import FRACTION_BITS, Plan
@@ -42,7 +41,17 @@ from fi_workbench.mpc.widths import value_bits
 from fi_workbench.parties.helper import owners_of
 from fi_workbench.parties.party import Party
 from fi_workbench.session.federation import Federation
-from fi_workbench.session.secure_seen import N_FIRST, Holding, Message, Phase, Player, Sample, SecureView, StepSeen
+from fi_workbench.session.secure_seen import (
+    N_FIRST,
+    Holding,
+    Message,
+    Phase,
+    Player,
+    Sample,
+    SecureView,
+    StepSeen,
+    can_be_viewed,
+)
 from fi_workbench.transport.peers.in_process import InProcessNetwork, Switchboard
 
 LIMIT_SECONDS = 120.0
@@ -80,9 +89,10 @@ def secure_view(federation: Federation, party: str | None = None, query: ArrayLi
     carrier = federation.settings.mechanism.carrier
     bound = float(getattr(carrier, "input_bound", INPUT_BOUND))
     asked = check_queries(_query(federation, query)[None], owner.input_shape)
-    output = _output(federation, owner)
+    output, module = _output(federation, owner), owner.module
+    assert module is not None  # noqa: S101 (for the type checker: _owner has looked)
     compiled = compile_module(
-        owner.module, owner.input_shape, input_bound=bound, sample=owner.sample, output=output, name=owner.name
+        module, owner.input_shape, input_bound=bound, sample=owner.sample, output=output, name=owner.name
     )
     clock = time.perf_counter()
     logits = np.asarray(owner.predict(asked), np.float64)
@@ -103,21 +113,12 @@ def secure_view(federation: Federation, party: str | None = None, query: ArrayLi
     )
 
 
-def parties_to_view(federation: Federation) -> tuple[str, ...]:
-    """Names of the parties whose models this kernel made and has, so that they can be looked into."""
-    return tuple(one.name for one in owners_of(federation.parties) if _is_here(one))
-
-
-def _is_here(party: Party) -> bool:
-    return party.made_here and party.outputs == "logits" and party.module is not None
-
-
 def _owner(federation: Federation, name: str | None) -> Party:
     known = {one.name: one for one in owners_of(federation.parties)}
     if name is not None and name not in known:
         raise UnknownName("party", name, known)
     for party in known.values():
-        if name in (None, party.name) and _is_here(party):
+        if name in (None, party.name) and can_be_viewed(party):
             return party
     whose = f"The model of {name!r}" if name else "Every model"
     raise DoesNotFit(
@@ -282,7 +283,9 @@ class _Rehearsal:
         network = InProcessNetwork(self._switchboard, name)
         peers = network.connect(session.id, name, near, channel_secrets(session, name, key), end)
         compiled = self.compiled if name == self.triple.owner else None
-        return SecureParty(session, name, key, _RecordedPeers(peers, self.recorder), compiled, observer=self.recorder.see)
+        return SecureParty(
+            session, name, key, _RecordedPeers(peers, self.recorder), compiled, observer=self.recorder.see
+        )
 
     def _all(self, call: Callable[[str, float], Any]) -> dict[str, Any]:
         """The same of all three, at the same time."""
@@ -333,11 +336,10 @@ def _ends(recorder: _Recorder, lot: Lot) -> list[float]:
 def _in_the_clear(compiled: Compiled, asked: NDArray[Any]) -> list[tuple[NDArray[np.float64], float]]:
     """Each step's value in real numbers, and how long it took."""
     found, clock = [], time.perf_counter()
-    with torch.no_grad():
-        for _, value in Real(compiled.plan, compiled.weights).values(torch.from_numpy(asked.astype(np.float64))):
-            now = time.perf_counter()
-            found.append((value.numpy(), now - clock))
-            clock = now
+    for value in in_the_clear(compiled, asked):
+        now = time.perf_counter()
+        found.append((value, now - clock))
+        clock = now
     return found
 
 
@@ -396,7 +398,9 @@ def _sent_bits(sent: _Sent, bits: int) -> list[int]:
 def _sealed(role: Player, asks: bool, data: bytes, step: int = 0) -> Message:
     array = Sample.of("sealed", np.frombuffer(data, np.uint8), 8)
     if asks:
-        return Message("online", step, "client", role, "masked query" if role == "owner" else "which lot", len(data), (array,))
+        return Message(
+            "online", step, "client", role, "masked query" if role == "owner" else "which lot", len(data), (array,)
+        )
     return Message("online", step, role, "client", "share of the output", len(data), (array,))
 
 

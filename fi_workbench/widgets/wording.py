@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fi_workbench.core.disclosure import Disclosure, Need
 from fi_workbench.core.options import options_of_fields
@@ -147,6 +147,8 @@ def seen(need: Need) -> str:
 
 def visible(disclosure: Disclosure) -> str:
     """The most that the coordinator sees, as the end of a sentence."""
+    if hides_queries(disclosure):
+        return "no party sees the query, nobody another's model or a single answer: only the client opens the sum"
     sees = disclosure.sees.get("coordinator", frozenset())
     for item, words in (
         ("answers", "every answer is visible to the coordinator"),
@@ -157,6 +159,25 @@ def visible(disclosure: Disclosure) -> str:
         if item in sees:
             return words
     return "the coordinator sees no answer"
+
+
+def hides_queries(disclosure: Disclosure) -> bool:
+    """Whether nobody but the client sees the query."""
+    return not any("query" in items for role, items in disclosure.sees.items() if role != "client")
+
+
+def pooled(ready: Mapping[str, int] | None, capacity: Mapping[str, int] | None) -> str:
+    """For how many questions all parties have worked ahead; empty where they do not.
+
+    >>> pooled({"A": 4, "B": 3}, {"A": 4, "B": 4})
+    "3 of 4 questions' masks are ready"
+    >>> pooled(None, None), pooled({"A": 0}, {"A": 0})
+    ('', '')
+    """
+    most = min(capacity.values()) if capacity else 0
+    if not ready or not most:
+        return ""
+    return f"{min(*ready.values(), most)} of {most} questions' masks are ready"
 
 
 def protects_nobody(stack: Stack) -> bool:
@@ -176,13 +197,17 @@ def sentence(federation: Federation, n_members: int, n_away: int = 0) -> str:
     n_away : int
         Those that are asked and are not there.
     """
-    n_answering, settings = len(federation.parties) - n_away, federation.settings
+    n_helpers = sum(party.model == "helper" for party in federation.parties)
+    n_answering, settings = len(federation.parties) - n_away - n_helpers, federation.settings
     who = "One party answers" if n_answering == 1 else f"{spelled(n_answering).capitalize()} parties answer"
+    n_members -= n_helpers
     if n_answering < n_members:
         verb = "answers" if n_answering == 1 else "answer"
         who = f"{spelled(n_answering).capitalize()} of {spelled(n_members)} parties {verb}"
         if not n_answering:
             who = f"None of {spelled(n_members)} parties is there" if n_members > 1 else "The only party is not there"
+    if n_helpers:
+        who += f" with {'a helper' if n_helpers == 1 else f'{spelled(n_helpers)} helpers'}"
     if settings.calibration == "temperature":
         who += ", each calibrated by its temperature"
     carrier, noises = settings.mechanism.carrier.name, [member.name for member in settings.mechanism.noise]

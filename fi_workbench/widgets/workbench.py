@@ -21,6 +21,7 @@ from fi_workbench.widgets.pages.log import LogPage
 from fi_workbench.widgets.pages.privacy.page import PrivacyPage
 from fi_workbench.widgets.pages.queries import QueriesPage
 from fi_workbench.widgets.pages.rewards import RewardsPage
+from fi_workbench.widgets.pages.secure.page import SecurePage
 from fi_workbench.widgets.pages.tabs import Tabs
 from fi_workbench.widgets.pages.tradeoff.page import TradeoffPage
 from fi_workbench.widgets.panels.contribution_picker import ContributionPicker
@@ -92,6 +93,7 @@ class Workbench(ipywidgets.VBox):
             AgreementPage(desk),
             GamingPage(desk),
             PrivacyPage(desk),
+            SecurePage(desk),
             LeakagePage(desk),
             TradeoffPage(desk),
             CostPage(desk),

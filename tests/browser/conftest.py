@@ -107,8 +107,9 @@ def _wait_until_up(address, server, log_path):
     pytest.fail(f"JupyterLab did not start. Its log:\n{log_path.read_text()[-4000:]}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
+    """A browser for one module: while its driver lives, an event loop runs in this thread, and no other can."""
     executable = os.environ.get("CHROMIUM") or next(
         filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
     )

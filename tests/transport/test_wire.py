@@ -78,7 +78,10 @@ def test_names_may_be_any_text_and_bodies_of_any_length():
         np.array(["2020-01-01"], "datetime64[D]"), np.zeros(2, [("a", "f4")]), np.zeros(1, np.longdouble),
         None, {"a": 1}, [[1]], [1, "a"], {1}, object(),
     ],
-    ids=lambda v: repr(v)[:40],
+    ids=[
+        "objects", "Nones", "texts", "bytes", "complex", "dates", "records", "longdouble",
+        "None", "dict", "list in list", "mixed list", "set", "object",
+    ],
 )  # fmt: skip
 def test_what_is_no_plain_value_does_not_travel(value):
     with pytest.raises((TypeError, ValueError)):

@@ -64,6 +64,22 @@ def full(view):
             "accuracies": (0.7, 0.8),
             "sizes": (3.0, 4.0),
         },
+        views.MessageFlow: {
+            "players": ("you", "A"),
+            "lines": (
+                {
+                    "group": "online",
+                    "sender": 0,
+                    "receiver": 1,
+                    "name": "opened",
+                    "size": "8 B",
+                    "first": "9c",
+                    "counts": (4, 4),
+                    "said": "uniform",
+                    "fair": True,
+                },
+            ),
+        },
         views.TableView: {"columns": ({"name": "rule"},), "rows": (("soft_vote",),)},
     }[view]
 

@@ -13,7 +13,7 @@ from fi_workbench.mpc.assignment import Triple
 from fi_workbench.mpc.compare import lanes, selecting
 from fi_workbench.mpc.compare.selecting import MaskShares
 from fi_workbench.mpc.compiled import LayerWeights
-from fi_workbench.mpc.plan import Conv, Dense, Maximum, Plan, Relu, Sign, Truncate
+from fi_workbench.mpc.plan import ROUNDING, Conv, Dense, Maximum, Plan, Relu, Sign, Truncate
 from fi_workbench.mpc.roles.materials import (
     OwnerDifference,
     OwnerMaterial,
@@ -25,7 +25,7 @@ from fi_workbench.mpc.roles.materials import (
 )
 from fi_workbench.mpc.roles.role import HeldValues, Place, RoleRunner, Words, local
 from fi_workbench.mpc.roles.tournament import PADDING, Tournament
-from fi_workbench.mpc.streams import SET_UP, Lot, TripleKeys
+from fi_workbench.mpc.streams import SET_UP, Lot, MaskSource, TripleKeys
 from fi_workbench.mpc.widths import SHORT
 
 
@@ -54,6 +54,7 @@ class OwnerRole(RoleRunner):
     ) -> None:
         super().__init__("owner", triple, number, plan, keys, peers)
         self._weights = {layer.step: layer for layer in weights}
+        self._private = MaskSource.private()
 
     def set_up(self, end: float) -> None:
         """Send M = W - A of each layer to the evaluator.
@@ -149,8 +150,13 @@ class OwnerRole(RoleRunner):
             )
         return ()
 
+    def _close_lot(self, lot: Lot) -> None:
+        super()._close_lot(lot)
+        self._private.close_lot(lot)
+
     def _prepared_truncation(self, here: Place, n: int, bits: int, end: float) -> OwnerTruncation:
         _, offset = self._offset(here, n, SHORT, end)
+        offset += self._rounding(here, n)
         high, top = self._receive(here, "dealer", "mask-parts", n, bits, end)
         return OwnerTruncation(offset, MaskShares(high, top))
 
@@ -163,6 +169,16 @@ class OwnerRole(RoleRunner):
         mine = self._source("owner_dealer", "masks").at(here.lot, here.step, here.call).words(n)
         (offset,) = self._receive(here, "evaluator", "offset", n, bits, end)
         return mine, mine + offset + selecting.OFFSET
+
+    def _rounding(self, here: Place, n: int) -> Words:
+        """What this owner adds to each y before it is cut, so that where it is cut tells the dealer nothing.
+
+        The dealer knows the low 16 bits of r, and an output steps by one unit where y and r carry: over many equal
+        queries the client and the dealer would come to low16(y). Added to y, one number that is uniform over 2^16 makes
+        the mean of the step the same for every y; the sum of four does so up to the fourth moment.
+        """
+        quarters = self._private.at(here.lot, here.step).words(n).view("<u2").reshape(n, 4)
+        return np.asarray(quarters.sum(axis=1, dtype=np.uint64) - np.uint64(ROUNDING))
 
     def _blinding(self, here: Place, n: int) -> lanes.Blinding:
         return lanes.draw_blinding(self._source("owner_evaluator", "blinding").at(here.lot, here.step, here.call), n)

@@ -31,7 +31,8 @@ from fi_workbench.privacy.secure_sum import SecureSum
 _ASSUMPTIONS = (
     "All parties keep to the protocol (semi-honest); no two of the three that evaluate a model pool what they hold.",
     "Whoever runs two members of a cohort can have the model of a third: owners say whom they trust (Policy.peers).",
-    "Owner and dealer together, or owner and evaluator, come to the query; evaluator and dealer to the weights.",
+    "Owner and dealer together, or owner and evaluator, come to the query.",
+    "Evaluator and dealer together come to the weights and to the values within, and so mostly to the query.",
     "Up to five parties without helpers, any two of them are owner and evaluator, or owner and dealer, of some model.",
     "With two models, the client and one owner come to the other's answer; with one, the client's sum is its answer.",
     "Everybody learns each model's architecture, the number of queries, how long it took and the sizes of messages.",

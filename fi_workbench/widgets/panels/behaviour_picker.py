@@ -13,6 +13,9 @@ from fi_workbench.widgets.running.members import Member
 
 HONEST = "honest"
 
+HELPER = "helper"
+"""What stands for the model of a member that has none, and so no answer to change."""
+
 OWNERS = "set_by_its_owner"
 """Stands for how a party elsewhere behaves: nobody here knows."""
 
@@ -52,7 +55,8 @@ class BehaviourPicker:
 
     def show(self, member: Member | None) -> None:
         """Show how a party is set to behave; nothing for none, or where no simulation is shown."""
-        shown(self.box, member is not None and self._desk.state.simulation)
+        has_model = member is not None and member.party.model != HELPER
+        shown(self.box, has_model and self._desk.state.simulation)
         if member is None:
             return
         self._number = member.number

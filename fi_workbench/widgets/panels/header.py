@@ -98,6 +98,9 @@ class Header:
         self._state.notice = None
 
     def _go(self, way: Way) -> None:
+        if way.n_helpers:
+            self._desk.cohort.add_helpers(way.choice, way.n_helpers)
+            return
         self._state.chosen = way.choice
         if way.deposit_micro:
             deposit(self._state, way.deposit_micro)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,21 @@ from fi_workbench.aggregation import aggregate
 from fi_workbench.aggregation.combiner import KINDS
 from fi_workbench.core.disclosure import Need, satisfies
 from fi_workbench.core.errors import DoesNotFit, FederationError
+from fi_workbench.parties import Party
+from fi_workbench.parties.helper import helper
 from fi_workbench.privacy.mechanism import AnswerNoise, Mechanism, mechanisms
 from fi_workbench.session.federation import Federation
 from fi_workbench.widgets.running.link_view import cohort_on, left_out_now
 from fi_workbench.widgets.running.state import METHODS, Choice, Notice, Way, WorkbenchState
-from fi_workbench.widgets.wording import amount, in_sentence, noise, per_cent, protection, title
+from fi_workbench.widgets.wording import amount, in_sentence, noise, per_cent, protection, spelled, title
 
 MOST_WAYS = 3
 
 GUARANTEED = ("laplace", "gaussian")
 """Noise on answers that goes with any rule and any way of carrying them, and that bounds what they tell."""
+
+SECURE, SECURE_RULE = "secure_inference", "mean_logit"
+"""The mechanism that computes with hidden models, and the plainest of the rules that go with it."""
 
 PROTECTION = ("noise", "mechanism", "mechanism_options")
 """Fields of a choice that make one mechanism together."""
@@ -29,8 +35,15 @@ _LIST = " What fits:"
 """From here on, the error lists what fits by name."""
 
 
-def in_force(federation: Federation, choice: Choice) -> Federation:
+def in_force(federation: Federation, choice: Choice, parties: Sequence[Party] | None = None) -> Federation:
     """A copy of the federation under ``choice``; itself where nothing differs.
+
+    Parameters
+    ----------
+    federation : Federation
+    choice : Choice
+    parties : sequence of Party, optional
+        Who is asked then, of a federation in this process; the same as now where not given.
 
     Raises
     ------
@@ -38,7 +51,7 @@ def in_force(federation: Federation, choice: Choice) -> Federation:
         What does not fit, does not exist or is out of range.
     """
     now = Choice.of(federation)
-    if choice == now:
+    if choice == now and parties is None:
         return federation
     check_fitted(federation, choice.rule, choice.rule_options)
     changes: dict[str, Any] = {
@@ -48,7 +61,7 @@ def in_force(federation: Federation, choice: Choice) -> Federation:
         members = (*choice.noise, (choice.mechanism, choice.mechanism_options))
         changes["mechanism"] = [{"name": name, **options} for name, options in members]
     if federation.link is None:
-        return federation.with_(**changes)
+        return federation.with_(**changes, **({} if parties is None else {"parties": list(parties)}))
     # Over a link, who cannot answer so is left out, as long as anybody can.
     asked = {party.name for party in federation.parties}
     live = federation.with_(parties=None, **changes)
@@ -113,7 +126,7 @@ def check_fitted(federation: Federation, rule: str, options: Mapping[str, Any]) 
 def refusal(federation: Federation, choice: Choice, error: FederationError) -> Notice:
     """What does not fit, that the former settings stay in force, and ways out that were tried."""
     now = Choice.of(federation)
-    ways: list[Way] = []
+    ways: list[Way] = list(_ways_with_helpers(federation, choice))
     for way in _ways(choice, now, error):
         if len(ways) == MOST_WAYS:
             break
@@ -140,6 +153,48 @@ def way_to_show(federation: Federation, choice: Choice, need: Need) -> Way | Non
         if _shows(kind, need) and changed is not federation:
             return Way(f"Use {in_sentence(name)}", wished)
     return None
+
+
+def way_to_secure(federation: Federation, choice: Choice) -> Way | None:
+    """Secure inference, under the rule that was chosen or else one that fits it; None where it cannot be."""
+    wished = choice.with_(mechanism=SECURE, noise=(), contribution="auto")
+    for changed, said in ((wished, ""), (wished.with_(rule=SECURE_RULE), f" with {in_sentence(SECURE_RULE)}")):
+        try:
+            in_force(federation, changed)
+        except FederationError:
+            continue
+        return Way(f"Use {in_sentence(SECURE)}{said}", changed)
+    return None
+
+
+def helpers_for(federation: Federation, n_helpers: int) -> list[Party]:
+    """Helpers like the first party, with names that nobody has yet."""
+    taken, found = {party.name for party in federation.parties}, list[Party]()
+    names = (f"Helper {number}" if number > 1 else "Helper" for number in count(1))
+    for name in names:
+        if len(found) == n_helpers:
+            break
+        if name not in taken:
+            found.append(helper(federation.parties[0], name))
+    return found
+
+
+def _ways_with_helpers(federation: Federation, choice: Choice) -> Iterator[Way]:
+    """Secure inference with as many helpers as the parties are too few."""
+    least = next(kind.min_parties for name, kind in carriers() if name == SECURE)
+    n_helpers = least - len(federation.parties) if choice.mechanism == SECURE else 0
+    if n_helpers <= 0 or federation.link is not None or not federation.parties:
+        return
+    parties = [*federation.parties, *helpers_for(federation, n_helpers)]
+    added = "Add a helper" if n_helpers == 1 else f"Add {spelled(n_helpers)} helpers"
+    for changed in (choice, choice.with_(rule=SECURE_RULE, contribution="auto", noise=())):
+        try:
+            in_force(federation, changed, parties)
+        except FederationError:
+            continue
+        said = "" if changed is choice else f" and use {in_sentence(SECURE_RULE)}"
+        yield Way(f"{added}{said}", changed, n_helpers=n_helpers)
+        return
 
 
 def ways_to_guarantee(choice: Choice) -> tuple[Way, ...]:

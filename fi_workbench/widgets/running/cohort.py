@@ -13,6 +13,7 @@ from fi_workbench.parties import Party
 from fi_workbench.session.demo import Demo
 from fi_workbench.session.federation import Federation
 from fi_workbench.session.settings import Settings
+from fi_workbench.widgets.running.choosing import helpers_for, in_force
 from fi_workbench.widgets.running.driver import Driver
 from fi_workbench.widgets.running.jobs import Jobs
 from fi_workbench.widgets.running.members import Member
@@ -75,6 +76,25 @@ class Cohort:
     def behave(self, number: int, behaviour: str | None, **options: Any) -> bool:
         """Simulation: have a party that is asked behave so from the next round on; None is honest."""
         return self._driver.behaving.set(self._name(number), behaviour, options)
+
+    def add_helpers(self, choice: Choice, n_helpers: int) -> bool:
+        """Bring a choice into force for which there are too few parties, with helpers, who have no model."""
+        with self._driver.lock:
+            federation = self._state.federation
+            if federation is None:
+                return False
+            added = helpers_for(federation, n_helpers)
+            free = 1 + max((one.number for one in self._state.members), default=-1)
+            members = (*self._state.members, *(Member(party, free + k) for k, party in enumerate(added)))
+            try:
+                changed = in_force(federation, choice, [one.party for one in members if one.asked])
+            except FederationError as error:
+                return self._refuse(f"{error} The parties stay as they were.")
+            self._driver.bring_in(changed, members)
+            self._state.chosen = Choice.of(changed)
+        self._state.notice = None
+        self._state.tell(f"{' and '.join(party.name for party in added)} joined: no model, no answer of its own.")
+        return True
 
     # in the background
 

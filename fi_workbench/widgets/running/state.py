@@ -122,11 +122,14 @@ class Way:
         What is then chosen.
     deposit_micro : int
         Micro-units that are then deposited in the ledger.
+    n_helpers : int
+        Helpers that then join, members without a model.
     """
 
     label: str
     choice: Choice
     deposit_micro: int = 0
+    n_helpers: int = 0
 
 
 @dataclass(frozen=True)

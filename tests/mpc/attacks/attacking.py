@@ -50,7 +50,7 @@ def foretold(features: np.ndarray, secrets: np.ndarray) -> tuple[float, float]:
     return float(z.max()), float(stats.norm.isf(RARE / (2 * len(z))))
 
 
-def told_apart(one: np.ndarray, other: np.ndarray, trees: int = 40) -> tuple[float, float]:
+def told_apart(one: np.ndarray, other: np.ndarray, trees: int = 30) -> tuple[float, float]:
     """How well trained classifiers tell views of one thing from views of another.
 
     Parameters

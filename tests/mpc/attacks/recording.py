@@ -113,7 +113,8 @@ class Recording:
             for k in chosen:
                 total += alike[k] if rng.random() < 0.5 else np.negative(alike[k])
             for top in (47, 46, 15):
-                found.append((total >> np.uint64(top) & np.uint64(1)).astype(np.float32) * 2 - 1)
+                signs = (total >> np.uint64(top) & np.uint64(1)).astype(np.float32) * 2 - 1
+                found.append(signs)
         return np.concatenate(found, axis=1)
 
 
@@ -188,4 +189,3 @@ def secrets_of(queries: np.ndarray, weights: list) -> dict[str, np.ndarray]:
     label = flat.argmax(axis=1)
     found["label"] = np.where(label[:, None] == np.arange(3), 1.0, -1.0)
     return {name: array.astype(np.float32) for name, array in found.items()}
-

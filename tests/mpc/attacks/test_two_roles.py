@@ -1,4 +1,4 @@
-"""What two roles of one triple come to when they pool what they hold: all of it is on the page, none of it prevented."""
+"""What two roles of one triple come to when they pool what they hold: it is on the page, and not prevented."""
 
 from __future__ import annotations
 
@@ -61,9 +61,7 @@ def test_how_far_apart_two_owners_must_be_to_share_no_triple():
         names = [f"owner{k}" for k in range(n)]
         triples = triples_of(names)
         for apart in range(1, n // 2 + 1):
-            together = [
-                {triple.role_of(name) for name in (names[0], names[apart])} - {None} for triple in triples
-            ]
+            together = [{triple.role_of(name) for name in (names[0], names[apart])} - {None} for triple in triples]
             queries = any({"owner"} < found for found in together)
             weights = {"evaluator", "dealer"} in together
             assert queries == (apart <= 2)

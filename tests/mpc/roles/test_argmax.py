@@ -31,15 +31,17 @@ def test_the_largest_output_gets_the_vote(n_classes):
     rng = np.random.default_rng(n_classes)
     y = np.concatenate(
         [
-            rng.integers(-(2**45) + 2**17, 2**45 - 2**17, (40, n_classes)),
-            rng.integers(-(2**17), 2**17, (40, n_classes)),  # where rounding decides
+            rng.integers(-(2**45) + 2**18, 2**45 - 2**18, (40, n_classes)),
+            rng.integers(-(2**18), 2**18, (40, n_classes)),  # where rounding decides
             rng.integers(-2, 2, (40, n_classes)) << 16,  # ties
             np.zeros((2, n_classes), int),
         ]
     )
     trio = Trio(voting(n_classes))
     made = as_integers(trio.words(as_words(y)))
-    rounded = truncated(y, trio.dealt(Lot(len(y), 0), 1, y.size).reshape(y.shape))
+    lot = Lot(len(y), 0)
+    mask, added = trio.dealt(lot, 1, y.size), trio.rounding(lot, 1)
+    rounded = truncated(y, mask.reshape(y.shape), added.reshape(y.shape))
     assert np.array_equal(made, votes_of(rounded))
     assert np.array_equal(made[:40], votes_of(y[:40]))
 

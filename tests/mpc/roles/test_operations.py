@@ -5,13 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fi_workbench.mpc.plan import Add, Lift, Maximum, Plan, Relu, Reshape, Step, SumPool, Truncate
+from fi_workbench.mpc.plan import ROUNDING, Add, Lift, Maximum, Plan, Relu, Reshape, Step, SumPool, Truncate
 from fi_workbench.mpc.streams import Lot
 from fi_workbench.mpc.widths import value_bits
 from tests.mpc.roles.trio import Trio, on_words
 
-LARGEST = 2**46 - 2**16
-EDGES = [0, 1, -1, 2**16 - 1, 2**16, 2**16 + 1, -(2**16), -(2**16) - 1, -(2**16) + 1, LARGEST, LARGEST - 1, -(2**46)]
+LARGEST = 2**46 - 2**16 - ROUNDING
+LEAST = -(2**46) + ROUNDING
+EDGES = [0, 1, -1, 2**16 - 1, 2**16, 2**16 + 1, -(2**16), -(2**16) - 1, -(2**16) + 1, LARGEST, LARGEST - 1, LEAST]
 
 
 def as_words(integers):
@@ -22,8 +23,9 @@ def as_integers(words):
     return np.ascontiguousarray(words).view(np.int64)
 
 
-def truncated(y, r):
-    """floor(y / 2^16) + carry."""
+def truncated(y, r, rounding):
+    """floor((y + the owner's rounding) / 2^16) + carry."""
+    y = y + rounding
     low = (y & 0xFFFF) + (r & np.uint64(0xFFFF)).astype(np.int64)
     return (y >> 16) + (low >= 2**16)
 
@@ -31,7 +33,7 @@ def truncated(y, r):
 def some_values(n_random=300, seed=0):
     rng = np.random.default_rng(seed)
     return np.concatenate(
-        [np.array(EDGES), rng.integers(-(2**18), 2**18, n_random), rng.integers(-(2**46), LARGEST, n_random)]
+        [np.array(EDGES), rng.integers(-(2**18), 2**18, n_random), rng.integers(LEAST, LARGEST, n_random)]
     )
 
 
@@ -51,32 +53,41 @@ class TestReluAndTruncate:
         assert value_bits(plan)[2] == (48 if again else 64)
         trio = Trio(plan)
         made = as_integers(trio.words(as_words(y)[None]))[0]
-        expected = np.maximum(0, truncated(y, trio.dealt(Lot(1, 0), 1, len(y))))
-        if again:  # a whole number of units is truncated to itself, whatever the mask's low bits are
-            assert np.array_equal(truncated(expected << 16, trio.dealt(Lot(1, 0), 3, len(y))), expected)
+        lot = Lot(1, 0)
+        expected = np.maximum(0, truncated(y, trio.dealt(lot, 1, len(y)), trio.rounding(lot, 1)))
+        if again:
+            expected = truncated(expected << 16, trio.dealt(lot, 3, len(y)), trio.rounding(lot, 3))
         assert np.array_equal(made, expected)
+        n_truncated = 2 if again else 1
+        assert np.abs(made - np.maximum(0, y) / 2**16).max() <= n_truncated * (ROUNDING / 2**16 + 1)
 
     def test_a_truncation_keeps_the_sign(self):
         y = some_values()
         trio = Trio(on_words(Step(Truncate(), (1,), (len(y),), "masked"), n=len(y)))
         made = as_integers(trio.words(as_words(y)[None]))[0]
-        assert np.array_equal(made, truncated(y, trio.dealt(Lot(1, 0), 1, len(y))))
+        lot = Lot(1, 0)
+        assert np.array_equal(made, truncated(y, trio.dealt(lot, 1, len(y)), trio.rounding(lot, 1)))
 
-    def test_both_roundings_come_about(self):
-        y = np.full(400, -(2**15))
-        trio = Trio(on_words(Step(Truncate(), (1,), (400,), "masked"), n=400))
+    def test_it_is_rounded_at_random_and_right_on_average(self):
+        y = np.full(4000, -(2**15))
+        trio = Trio(on_words(Step(Truncate(), (1,), (4000,), "masked"), n=4000))
         made = as_integers(trio.words(as_words(y)[None]))[0]
-        assert set(made) == {-1, 0}
-        assert 120 < (made == 0).sum() < 280
+        assert set(made) <= {-3, -2, -1, 0, 1, 2}
+        assert {-2, -1, 0, 1} <= set(made)
+        assert abs(made.mean() + 0.5) < 0.06
+        added = trio.rounding(Lot(1, 0), 1)
+        assert np.abs(added).max() <= ROUNDING
+        assert abs(added.std() / 2**16 - 4**0.5 / 12**0.5) < 0.05, "the sum of four that are uniform over 2^16"
 
     @settings(max_examples=8, deadline=None, derandomize=True)
-    @given(st.lists(st.integers(-(2**46), LARGEST), min_size=1, max_size=40), st.integers(1, 3))
+    @given(st.lists(st.integers(LEAST, LARGEST), min_size=1, max_size=40), st.integers(1, 3))
     def test_any_numbers_within_the_bounds(self, numbers, n_queries):
         y = np.array([numbers] * n_queries)
         trio = Trio(relu_then(len(numbers), False))
         made = as_integers(trio.words(as_words(y)))
-        mask = trio.dealt(Lot(n_queries, 0), 1, y.size).reshape(y.shape)
-        assert np.array_equal(made, np.maximum(0, truncated(y, mask)))
+        lot = Lot(n_queries, 0)
+        mask, added = trio.dealt(lot, 1, y.size).reshape(y.shape), trio.rounding(lot, 1).reshape(y.shape)
+        assert np.array_equal(made, np.maximum(0, truncated(y, mask, added)))
 
     def test_beyond_the_bound_it_is_wrong(self):
         """Why the bounds are checked at set-up."""
@@ -121,7 +132,8 @@ class TestMaximum:
             columns = j * stride[1] + dilation[1] * np.arange(kernel[1])
             expected[:, :, i, j] = around[:, :, rows[:, None], columns].max(axis=(2, 3))
         if short:
-            expected = truncated(expected, trio.dealt(Lot(2, 0), 4, 2 * n).reshape(expected.shape))
+            mask, added = trio.dealt(Lot(2, 0), 4, 2 * n), trio.rounding(Lot(2, 0), 4)
+            expected = truncated(expected, mask.reshape(expected.shape), added.reshape(expected.shape))
             assert np.array_equal(made, expected)
         else:
             # of two that differ by less than a unit of 2^-16 either may win

@@ -124,6 +124,9 @@ class Trio:
         self.evaluator = EvaluatorRole(NAMES, 0, plan, held["evaluator"], self.wires["evaluator"])
         self.dealer = DealerRole(NAMES, 0, plan, held["dealer"], self.wires["dealer"])
         self.roles = (self.owner, self.evaluator, self.dealer)
+        self.rounded: dict[tuple[Lot, int], np.ndarray] = {}
+        rounding = self.owner._rounding
+        self.owner._rounding = lambda here, n: self.rounded.setdefault((here.lot, here.step), rounding(here, n))
         self.seen: list[Seen] = []
         for role in self.roles:
             role.observer = self.seen.append
@@ -170,6 +173,10 @@ class Trio:
             for key in (self.owner_dealer, self.evaluator_dealer)
         )
         return sum(parts, np.zeros(n, np.uint64))
+
+    def rounding(self, lot: Lot, step: int) -> np.ndarray:
+        """What the owner added to the values of one step before they were cut, as integers."""
+        return self.rounded[lot, step].view(np.int64)
 
     def traffic(self) -> Mapping[tuple[str, str], Traffic]:
         """What went from role to role so far."""

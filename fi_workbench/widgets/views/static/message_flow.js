@@ -72,19 +72,22 @@ export default {
 
         keep(heads, all.length, () => {
           const mark = chip(paint);
-          const group = svg("g", {}, mark.node, svg("text", { class: "fi-strong" }), svg("text", { class: "fi-head-text", "text-anchor": "middle" }));
-          group.mark = mark;
+          const name = svg("text", { class: "fi-strong" });
+          const role = svg("text", { class: "fi-head-text", "text-anchor": "middle" });
+          const group = svg("g", {}, mark.node, name, role);
+          group.parts = { mark, name, role };
           return group;
         }).forEach((head, k) => {
           const { name, role, colour } = all[k];
+          const { parts } = head;
           const said = ruler.fit(name, room / all.length - 24, 13, 600);
           const long = ruler.width(said, 13, 600);
-          attributes(head.mark.node, { x: x(k) - long / 2 - 9, y: 5 });
-          head.mark.colour(colour);
-          words(head.children[1], said);
-          attributes(head.children[1], { x: x(k) - long / 2 + 6, y: 10 });
-          words(head.children[2], role);
-          attributes(head.children[2], { x: x(k), y: 27 });
+          attributes(parts.mark.node, { x: x(k) - long / 2 - 9, y: 5 });
+          parts.mark.colour(colour);
+          words(parts.name, said);
+          attributes(parts.name, { x: x(k) - long / 2 + 6, y: 10 });
+          words(parts.role, role);
+          attributes(parts.role, { x: x(k), y: 27 });
           hover(head, `${role}: ${name}`);
         });
         keep(lifelines, all.length, () => svg("line", { class: "fi-lifeline" })).forEach((node, k) =>
