@@ -48,10 +48,10 @@ def pytest_xdist_make_scheduler(config, log):
     """With ``--dist loadfile``, a module's tests stay in one worker, and all that need the machine in one too."""
     if config.getvalue("dist") != "loadfile":
         return None
-    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 (there is none where xdist is turned off)
+    from xdist.scheduler import LoadScopeScheduling  # here: another run may have no xdist
 
     class ByModule(LoadScopeScheduling):
-        # Not "loadgroup": its groups are lost with pytest 9.2, which no longer reads what xdist 3.8 writes into an item.
+        # Not --dist loadgroup: with pytest 9.2 and xdist 3.8 its groups have no effect.
         def _split_scope(self, nodeid):
             return "machine" if needs_the_machine(nodeid) else nodeid.partition("::")[0]
 

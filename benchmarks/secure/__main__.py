@@ -42,6 +42,7 @@ def main() -> int:
     parser.add_argument("--turns", type=int, default=7, help="of each system (default 7)")
     parser.add_argument("--seconds", type=float, default=60.0, help="of sustained queries (default 60)")
     parser.add_argument("--models", help="only these, separated by commas")
+    parser.add_argument("--batches", help="only these, separated by commas")
     parser.add_argument("--alone", action="store_true", help="without CrypTen and SPU")
     told = parser.parse_args()
     parts = told.parts or PARTS
@@ -53,16 +54,15 @@ def main() -> int:
     def said(text: str) -> None:
         console.print(text, style="dim", markup=False, highlight=False)
 
-    only = set(told.models.split(",")) if told.models else None
     with tempfile.TemporaryDirectory(prefix="fi-secure-benchmark-") as folder:
-        measured = run(parts, Path(folder), told, only, console, said)
+        measured = run(parts, Path(folder), told, console, said)
     console.print(figure_table(figures(measured)))
     said(f"written to {RESULTS}")
     return 1 if measured["failed"] else 0
 
 
 def run(
-    parts: Any, folder: Path, told: argparse.Namespace, only: set[str] | None, console: Console,
+    parts: Any, folder: Path, told: argparse.Namespace, console: Console,
     said: Callable[[str], None],
 ) -> dict[str, Any]:  # fmt: skip
     """Measure, and write after each step, so that an end too early loses one."""
@@ -86,7 +86,7 @@ def run(
         write(measured)
 
     def cases(study: Any, chosen: Any) -> None:
-        chosen = [case for case in chosen if only is None or case.model in only]
+        chosen = [case for case in chosen if _among(told.models, case.model) and _among(told.batches, case.n_queries)]
         for case in study(chosen, folder, recipes, said):
             measured["cases"].append(case)
             write(measured)
@@ -105,6 +105,10 @@ def run(
         studies.side_by_side, studies.loopback_cases(long=told.long, n_turns=told.turns)))  # fmt: skip
     part("wan", lambda: cases(studies.far_apart, studies.wan_cases(long=told.long, n_turns=told.turns)))
     return measured
+
+
+def _among(listed: str | None, value: object) -> bool:
+    return listed is None or str(value) in listed.split(",")
 
 
 def write(measured: dict[str, Any]) -> None:

@@ -56,6 +56,11 @@ def test_bytes_and_hops_are_those_of_the_account(view, digits):
         )
 
 
+def test_words_are_as_wide_as_they_were_sent(view):
+    for message in (one for step in view.steps for one in step.messages):
+        assert sum(-(-array.n * array.bits // 8) for array in message.arrays) == message.n_bytes, message.name
+
+
 def test_what_is_put_together_is_the_value_in_the_clear(view):
     for step in view.steps:
         np.testing.assert_allclose(step.secure, step.plain, atol=1e-3)

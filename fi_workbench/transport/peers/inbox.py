@@ -12,7 +12,7 @@ from fi_workbench.core.peers import BadPeerMessage, PeerFault, PeerLate, PeerLos
 LARGEST_BYTES = 2**30
 """Of one message."""
 
-LARGEST_HELD_BYTES = 2**30
+LARGEST_HELD_BYTES = 2**29
 """Of the messages of one peer that arrived and for which nobody waits yet."""
 
 LONGEST_TAG_BYTES = 100
