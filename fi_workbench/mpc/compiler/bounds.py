@@ -12,7 +12,18 @@ from numpy.typing import NDArray
 from fi_workbench.mpc.compiled import LayerBound
 from fi_workbench.mpc.compiler.lowering import Lowered
 from fi_workbench.mpc.evaluating import Real, applied
-from fi_workbench.mpc.plan import FRACTION_BITS, MAX_BOUND, RELU_BOUND, Conv, Dense, Maximum, Plan, Relu, Truncate
+from fi_workbench.mpc.plan import (
+    FRACTION_BITS,
+    MAX_BOUND,
+    RELU_BOUND,
+    ROUNDING,
+    Conv,
+    Dense,
+    Maximum,
+    Plan,
+    Relu,
+    Truncate,
+)
 
 OUTPUT_BOUND = 2.0**30
 """An output must be smaller, either side of zero."""
@@ -40,8 +51,9 @@ class _Interval(Real):
         return torch.cat((centre - reach, centre + reach))
 
     def truncated(self, value: torch.Tensor) -> torch.Tensor:
-        """One unit in the last place either way."""
-        return value + torch.tensor([-_UNIT, _UNIT], dtype=value.dtype).reshape(2, *[1] * (value.ndim - 1))
+        """The owner's rounding, and one unit in the last place for the carry, either way."""
+        off = ROUNDING / 2.0 ** (2 * FRACTION_BITS) + _UNIT
+        return value + torch.tensor([-off, off], dtype=value.dtype).reshape(2, *[1] * (value.ndim - 1))
 
 
 def limits_of(plan: Plan) -> dict[int, float]:
