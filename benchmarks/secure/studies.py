@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.secure.environments import CRYPTEN, SPU, CannotInstall, python_of
+from benchmarks.secure.environments import CRYPTEN, SPU, CannotInstall, Recipe, python_of
 from benchmarks.secure.measuring import Case, Measured, System, measure
 from benchmarks.secure.one_process import per_owner
 from benchmarks.secure.ours import Members, OurSystem, OurThreads
@@ -53,14 +53,18 @@ class Recipes:
         self.crypten = self._python(CRYPTEN) if wanted else None
         self.spu = self._python(SPU) if wanted else None
 
-    def _python(self, recipe: Any) -> str | None:
+    def _python(self, recipe: Recipe) -> str | None:
         try:
             self._said(f"environment of {recipe.name} ...")
             return python_of(recipe)
         except CannotInstall as error:
-            self.refused[recipe.name] = str(error)
-            self._said(str(error))
+            self.refuse(recipe.name, error)
             return None
+
+    def refuse(self, name: str, error: Exception) -> None:
+        """Go on without it, and say why."""
+        self.refused[name] = str(error)[:400]
+        self._said(f"{name}: {error}")
 
 
 @contextmanager
@@ -73,8 +77,7 @@ def systems_at(places: Sequence[Place], folder: Path, recipes: Recipes, *, far: 
             try:
                 one = make()
             except WorkerFailed as error:
-                recipes.refused[name] = str(error)[:400]
-                recipes._said(f"{name}: {error}")
+                recipes.refuse(name, error)
                 return
             stack.callback(one.stop)
             systems.append(one)
@@ -90,7 +93,10 @@ def systems_at(places: Sequence[Place], folder: Path, recipes: Recipes, *, far: 
         if recipes.crypten:
             python = recipes.crypten
             for provider, world_size in (("TFP", 3),) if far else (("TFP", 2), ("TFP", 3), ("TTP", 2), ("TTP", 3)):
-                add(lambda p=provider, n=world_size: CrypTen(n, p, python, here, folder), f"CrypTen {world_size}")
+                add(
+                    lambda p=provider, n=world_size: CrypTen(n, p, python, here, folder),
+                    f"CrypTen {provider} {world_size}",
+                )
         if recipes.spu:
             spu = recipes.spu
             add(lambda: Spu(spu, here, folder), "SPU")

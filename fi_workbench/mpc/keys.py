@@ -134,9 +134,27 @@ def query_root(session: Session, number: int, key: SessionKey, public: bytes) ->
     return _derived(key.shared_with(public), session, "query masks", *label)
 
 
-def zero_share_key(session: Session, me: str, key: SessionKey, other: str) -> bytes:
-    """The key of the zero-shares of two senders, 32 bytes; the same at both."""
-    return _pair(session, key, other, "output zero-shares", *sorted((me, other)))
+def label_keys(session: Session, me: str, key: SessionKey) -> TripleKeys:
+    """What ``me`` holds of the mask keys of the label's triple; ``query`` is what hides the counts of votes."""
+    triple = session.label_triple
+
+    def root(pair: str, *names: str) -> bytes | None:
+        if me not in names:
+            return None
+        other = names[0] if names[1] == me else names[1]
+        return _pair(session, key, other, "label masks", pair, *names)
+
+    return TripleKeys(
+        owner_dealer=root("owner-dealer", triple.owner, triple.dealer),
+        owner_evaluator=root("owner-evaluator", triple.owner, triple.evaluator),
+        evaluator_dealer=root("evaluator-dealer", triple.evaluator, triple.dealer),
+        query=root("counts", triple.evaluator, triple.dealer),
+    )
+
+
+def zero_share_key(session: Session, me: str, key: SessionKey, other: str, summed: str = "output") -> bytes:
+    """The key of the zero-shares of two senders in the sum of that name, 32 bytes; the same at both."""
+    return _pair(session, key, other, f"{summed} zero-shares", *sorted((me, other)))
 
 
 def seal_keys(session: Session, party: str, key: SessionKey, public: bytes) -> tuple[bytes, bytes]:

@@ -21,6 +21,50 @@ NOISE_BOUND = 1 << 19
 """Of the noise of all owners together, in units of 2^-32: it hides digits of the sum that mean nothing."""
 
 
+class ZeroShares:
+    """One sender's shares of zero: fresh for each lot, and all senders' together cancel.
+
+    Parameters
+    ----------
+    session : Session
+    me : str
+    key : SessionKey
+    summed : str
+        Names the sum that they hide the parts of; each has streams of its own.
+
+    Notes
+    -----
+    Not for use from several threads.
+    """
+
+    def __init__(self, session: Session, me: str, key: SessionKey, summed: str) -> None:
+        self._n_outputs = session.n_outputs
+        place = session.senders.index(me)
+        # of each pair the one named first adds what the other subtracts: the streams cancel in the sum of all
+        self._plus, self._minus = (
+            [MaskSource(zero_share_key(session, me, key, other, summed)) for other in others]
+            for others in (session.senders[place + 1 :], session.senders[:place])
+        )
+
+    def share(self, lot: Lot) -> NDArray[np.uint64]:
+        """(query, output), drawn once for a lot.
+
+        Raises
+        ------
+        MaskReused
+            The lot had its share already.
+        """
+        shape = (lot.n_queries, self._n_outputs)
+        total = np.zeros(shape, dtype=np.uint64)
+        for source in self._plus:
+            total += source.at(lot, 0).words(total.size).reshape(shape)
+        for source in self._minus:
+            total -= source.at(lot, 0).words(total.size).reshape(shape)
+        for source in (*self._plus, *self._minus):
+            source.close_lot(lot)
+        return total
+
+
 class OutputStep:
     """One sender's end of it.
 
@@ -36,13 +80,9 @@ class OutputStep:
     """
 
     def __init__(self, session: Session, me: str, key: SessionKey) -> None:
-        self._n_outputs = session.n_outputs
-        self._owns = session.number_owned(me) is not None
+        self._blurs = session.opens == "sum" and session.number_owned(me) is not None  # a label has no low digits
         self._noise_bound = NOISE_BOUND // len(session.triples)
-        place = session.senders.index(me)
-        # of each pair the one named first adds what the other subtracts: the streams cancel in the sum of all
-        self._plus = [MaskSource(zero_share_key(session, me, key, other)) for other in session.senders[place + 1 :]]
-        self._minus = [MaskSource(zero_share_key(session, me, key, other)) for other in session.senders[:place]]
+        self._zero_shares = ZeroShares(session, me, key, "output")
 
     def vector(self, lot: Lot, shares: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:
         """What this sender sends the client, (query, output), 32 fractional bits.
@@ -58,22 +98,11 @@ class OutputStep:
         MaskReused
             The lot had its vector already.
         """
-        total = self._zero_share(lot)
+        total = self._zero_shares.share(lot)
         for share in shares:
             total += share
-        if self._owns:
+        if self._blurs:
             total += self._low_noise(total.shape)
-        return total
-
-    def _zero_share(self, lot: Lot) -> NDArray[np.uint64]:
-        shape = (lot.n_queries, self._n_outputs)
-        total = np.zeros(shape, dtype=np.uint64)
-        for source in self._plus:
-            total += source.at(lot, 0).words(total.size).reshape(shape)
-        for source in self._minus:
-            total -= source.at(lot, 0).words(total.size).reshape(shape)
-        for source in (*self._plus, *self._minus):
-            source.close_lot(lot)
         return total
 
     def _low_noise(self, shape: tuple[int, ...]) -> NDArray[np.uint64]:

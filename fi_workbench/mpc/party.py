@@ -30,6 +30,7 @@ from fi_workbench.mpc.roles import Seen
 from fi_workbench.mpc.sealing import Seals
 from fi_workbench.mpc.session import BadSession, Session, SessionEnded
 from fi_workbench.mpc.streams import Lot
+from fi_workbench.mpc.voting import VoteStep
 from fi_workbench.mpc.watched import WatchedPeers
 
 _T = TypeVar("_T")
@@ -92,11 +93,13 @@ class SecureParty:
         self._peers = WatchedPeers(peers)
         self._seals = Seals(session, me, key, session.client_public)
         self._output = OutputStep(session, me, key) if me in session.senders else None
+        counts = session.opens == "label" and me in session.senders
+        self._votes = VoteStep(session, me, key, self._peers) if counts else None
         self._roles: dict[int, PlayedRole] = {}
         self._book = LotBook(session.pool_size, session.first_size)
         self._crew = Crew(f"secure {me}")
         self._pool = Pool(self._make, pool_bytes, self._fail, f"secure pool {me}")
-        self._lock = threading.Lock()  # guards the book, the output step, and the following
+        self._lock = threading.Lock()  # guards the book, the output and vote steps, and the following
         self._state: Literal["new", "setting up", "set up"] = "new"
         self._ended: BaseException | None = None
 
@@ -227,12 +230,31 @@ class SecureParty:
         calls: list[Callable[[], NDArray[np.uint64] | None]] = [
             partial(role.online, lot, material.by_number[number], end, masked if number == owned else None)
             for number, role in self._roles.items()
+            if number != self.session.label_number
         ]
-        shares = [share for share in self._run(calls, end, f"online/{lot.n_queries}.{lot.index}") if share is not None]
+        about = f"online/{lot.n_queries}.{lot.index}"
+        shares = [share for share in self._run(calls, end, about) if share is not None]
+        if self.session.opens == "label":
+            shares = self._label(lot, shares, material, end, about)
         if self._output is None:
             return None
         with self._lock:  # streams are for one thread at a time
             return self._output.vector(lot, shares)
+
+    def _label(
+        self, lot: Lot, votes: list[NDArray[np.uint64]], material: _LotMaterial, end: float, about: str
+    ) -> list[NDArray[np.uint64]]:
+        """This party's share of the label, if it has one, from its shares of all votes."""
+        counts = None
+        if self._votes is not None:
+            with self._lock:
+                part = self._votes.blinded(lot, votes)
+            counts = self._votes.collected(lot, part, end)
+        number = self.session.label_number
+        if number not in self._roles:
+            return []
+        call = partial(self._roles[number].online, lot, material.by_number[number], end, counts)
+        return [share for share in self._run([call], end, about) if share is not None]
 
     def _run(self, calls: list[Callable[[], _T]], end: float, about: str) -> list[_T]:
         def guarded(call: Callable[[], _T]) -> _T:

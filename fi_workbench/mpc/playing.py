@@ -8,9 +8,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fi_workbench.core.errors import DoesNotFit
 from fi_workbench.core.peers import Peers
 from fi_workbench.mpc.compiled import Compiled
-from fi_workbench.mpc.keys import SessionKey, query_root, triple_keys
+from fi_workbench.mpc.keys import SessionKey, label_keys, query_root, triple_keys
+from fi_workbench.mpc.plan import MAX_BOUND
 from fi_workbench.mpc.plan_text import plan_digest
 from fi_workbench.mpc.roles import DealerRole, EvaluatorRole, OwnerRole, Seen
 from fi_workbench.mpc.session import KEY_BYTES, BadSession, Session
@@ -37,7 +39,7 @@ class PlayedRole(Protocol):
 def roles_of(
     session: Session, me: str, key: SessionKey, peers: Peers, compiled: Compiled | None, end: float
 ) -> dict[int, PlayedRole]:
-    """The roles that a party plays, by number of their triple, in this order.
+    """The roles that a party plays, by number of their triple, in this order; that for the label comes last.
 
     Evaluators hand dealers the roots of the query masks on the way: a dealer knows the mask of a query in any case, and
     the client has told it nothing yet.
@@ -68,7 +70,7 @@ def roles_of(
             roots[number] = bytes(peers.receive(triple.evaluator, _root_tag(number), KEY_BYTES, end))
     roles: dict[int, PlayedRole] = {}
     for number, triple in places:
-        plan = session.plans[triple.owner]
+        plan = session.played[triple.owner]
         keys = triple_keys(session, number, me, key, roots.get(number))
         if triple.owner == me and compiled is not None:
             roles[number] = OwnerRole(triple, number, plan, compiled.weights, keys, peers)
@@ -76,6 +78,14 @@ def roles_of(
             roles[number] = EvaluatorRole(triple, number, plan, keys, peers)
         else:
             roles[number] = DealerRole(triple, number, plan, keys, peers)
+    if session.label_plan is not None and (place := session.label_triple.role_of(me)) is not None:
+        about = (session.label_triple, session.label_number, session.label_plan)
+        keys = label_keys(session, me, key)
+        if place == "owner":
+            roles[session.label_number] = OwnerRole(*about, (), keys, peers)
+        else:
+            kind = EvaluatorRole if place == "evaluator" else DealerRole
+            roles[session.label_number] = kind(*about, keys, peers)
     return roles
 
 
@@ -96,6 +106,18 @@ def check_place(session: Session, me: str, key: SessionKey, compiled: Compiled |
         raise BadSession(f"{me!r} {'owns a model' if owns else 'is a helper'} in this session, but not here.")
     if compiled is not None and plan_digest(compiled.plan) != plan_digest(session.plans[me]):
         raise BadSession(f"The plan that this session has for {me!r} is not that of its model.")
+    if compiled is not None and session.opens == "label" and not votes_fit(compiled):
+        raise DoesNotFit(
+            f"The outputs of the model of {me!r} may be as large as {MAX_BOUND - 1:g}, and cannot be compared unseen. "
+            "Scale its last layer down: all outputs alike, the vote stays the same.",
+            ("mean_logit",),
+            "rule",
+        )
+
+
+def votes_fit(compiled: Compiled) -> bool:
+    """Whether a model's outputs are known to be small enough to be compared with one another."""
+    return all(layer.bound < MAX_BOUND - 1 for layer in compiled.bounds[-1:])
 
 
 def _root_tag(number: int) -> str:

@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
+from typing import Literal
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from fi_workbench.core.digest import sha256
 from fi_workbench.core.errors import FederationError
+from fi_workbench.mpc.argmax import label_plan, with_votes
 from fi_workbench.mpc.assignment import Triple, senders_of
 from fi_workbench.mpc.plan import Plan
 from fi_workbench.mpc.plan_text import plan_digest
@@ -31,7 +33,10 @@ MAX_QUERIES = 1 << 16
 MAX_TRIPLES, MAX_NAME_LENGTH, MAX_POOL_SIZE = 1024, 256, 1024
 
 _VERSION = re.compile(r"[0-9a-f]{1,128}")
-_HOUSE = "fi-workbench secure session, version 1"
+_HOUSE = "fi-workbench secure session, version 2"
+
+Opened = Literal["sum", "label"]
+"""What the client gets: the sum of all models' outputs, or 1 for the class with the most votes and 0 for the others."""
 
 
 class BadSession(FederationError, ValueError):
@@ -64,9 +69,14 @@ class Session:
         Lots that are made ahead for one size of batch.
     first_size : int
         Queries of the lots that are made ahead before the first question; 0 for none.
+    opens : {"sum", "label"}
+        What the client gets. For a label each model votes for the class of its largest output, and nobody sees a vote,
+        or a count of votes.
 
     Raises
     ------
+    DoesNotFit
+        A label of fewer than two classes, or of more than 64.
     BadSession
         Anything of it missing, superfluous, of the wrong form, or used twice.
     """
@@ -79,6 +89,7 @@ class Session:
     publics: Mapping[str, bytes]
     pool_size: int = 4
     first_size: int = 0
+    opens: Opened = "sum"
     id: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -97,6 +108,7 @@ class Session:
             "versions": dict(self.versions),
             "publics": dict(self.publics),
             "pool": [self.pool_size, self.first_size],
+            "opens": self.opens,
         }
         object.__setattr__(self, "id", sha256(told))
 
@@ -121,6 +133,28 @@ class Session:
         """Length of the output, for one query."""
         return self.plans[self.triples[0].owner].n_outputs
 
+    @cached_property
+    def played(self) -> Mapping[str, Plan]:
+        """What the roles evaluate, by owner: the models' plans, followed by the vote where only a label is opened."""
+        if self.opens == "sum":
+            return self.plans
+        return {owner: with_votes(plan) for owner, plan in self.plans.items()}
+
+    @cached_property
+    def label_plan(self) -> Plan | None:
+        """What is evaluated on the counts of votes; None where the sum is opened."""
+        return None if self.opens == "sum" else label_plan(self.n_outputs, len(self.triples))
+
+    @property
+    def label_triple(self) -> Triple:
+        """Who evaluate :attr:`label_plan`."""
+        return self.triples[0]
+
+    @property
+    def label_number(self) -> int:
+        """What counts as the number of that evaluation, after those of the models."""
+        return len(self.triples)
+
     @property
     def input_bound(self) -> float:
         """No entry of a query may be larger, either side of zero: the smallest of all models' bounds."""
@@ -131,9 +165,12 @@ class Session:
         return next((number for number, triple in enumerate(self.triples) if triple.owner == party), None)
 
     def peers_of(self, party: str) -> tuple[str, ...]:
-        """With whom a party shares a triple, in the session's order."""
-        near = [triple for triple in self.triples if triple.role_of(party)]
-        return tuple(name for name in self.members if name != party and any(triple.role_of(name) for triple in near))
+        """With whom a party shares a triple, or exchanges votes, in the session's order."""
+        near = {name for triple in self.triples if triple.role_of(party) for name in self.members if triple.role_of(name)}
+        if self.opens == "label" and party in self.senders:
+            collector = self.label_triple.owner  # all senders send it their votes
+            near |= set(self.senders) if party == collector else {collector}
+        return tuple(name for name in self.members if name != party and name in near)
 
     def _check_members(self) -> None:
         if not 1 <= len(self.triples) <= MAX_TRIPLES:
@@ -186,6 +223,10 @@ class Session:
                     f"The model of {owner!r} takes queries of shape {mine[0]} and makes {mine[1]} outputs, that of "
                     f"{first!r} {theirs[0]} and {theirs[1]}: their outputs cannot be added."
                 )
+        if self.opens not in ("sum", "label"):
+            raise BadSession("A session opens the sum, or a label.")
+        if self.opens == "label":
+            label_plan(self.n_outputs, len(self.triples))
         if not 0 <= self.pool_size <= MAX_POOL_SIZE:
             raise BadSession(f"A pool has 0 to {MAX_POOL_SIZE} lots of one size, not {self.pool_size}.")
         if not 0 <= self.first_size <= MAX_QUERIES:

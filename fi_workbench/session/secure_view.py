@@ -6,11 +6,7 @@ this process, in a session of its own with fresh keys, so that what each sends a
 
 from __future__ import annotations
 
-import secrets
-import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,40 +17,30 @@ from fi_workbench.aggregation.affine import affine_part
 from fi_workbench.core.affine import Affine
 from fi_workbench.core.arrays import check_queries
 from fi_workbench.core.errors import DoesNotFit, InvalidQuery, UnknownName
-from fi_workbench.core.peers import Buffer, Peers
 from fi_workbench.mpc.assignment import Triple, triples_of
-from fi_workbench.mpc.client import SecureClient
 from fi_workbench.mpc.compiled import Compiled
 from fi_workbench.mpc.compiler import compile_module
 from fi_workbench.mpc.costs import cost
-from fi_workbench.mpc.crew import Crew
 from fi_workbench.mpc.evaluating import in_the_clear
-from fi_workbench.mpc.keys import SessionKey, channel_secrets
-from fi_workbench.mpc.party import SecureParty
 from fi_workbench.mpc.plan import FRACTION_BITS, Plan
 from fi_workbench.mpc.roles import Seen
 from fi_workbench.mpc.roles.messages import Name, fields_of
-from fi_workbench.mpc.session import Session
 from fi_workbench.mpc.streams import Lot
-from fi_workbench.mpc.watched import WatchedPeers
 from fi_workbench.mpc.widths import value_bits
 from fi_workbench.parties.helper import owners_of
 from fi_workbench.parties.party import Party
 from fi_workbench.session.federation import Federation
+from fi_workbench.session.rehearsal import Asked, Recorder, Rehearsal, Sent
 from fi_workbench.session.secure_seen import (
     N_FIRST,
     Holding,
     Message,
-    Phase,
     Player,
     Sample,
     SecureView,
     StepSeen,
     can_be_viewed,
 )
-from fi_workbench.transport.peers.in_process import InProcessNetwork, Switchboard
-
-LIMIT_SECONDS = 120.0
 
 INPUT_BOUND = 8.0
 """Of a query, where the federation's mechanism says nothing of it."""
@@ -98,7 +84,7 @@ def secure_view(federation: Federation, party: str | None = None, query: ArrayLi
     logits = np.asarray(owner.predict(asked), np.float64)
     plain_seconds = time.perf_counter() - clock
     expected = logits if output is None else logits @ output.matrix.T + output.offset
-    with _Rehearsal(_triple(federation, owner), compiled) as rehearsal:
+    with Rehearsal(_triple(federation, owner), compiled) as rehearsal:
         first, opened = rehearsal.ask(asked)
         second, _ = rehearsal.ask(asked)  # timed: looking at it has cost nothing
     return SecureView(
@@ -154,152 +140,8 @@ def _triple(federation: Federation, owner: Party) -> Triple:
     return next(one for one in triples_of(owners, helpers) if one.owner == owner.name)
 
 
-# recording
-
-
-@dataclass(frozen=True, eq=False)
-class _Held:
-    when: float
-    seen: Seen
-
-
-@dataclass(frozen=True, eq=False)
-class _Sent:
-    when: float
-    place: tuple[Phase, int, int, int]  # phase, n_queries, lot, step
-    sender: str
-    receiver: str
-    name: str
-    n_bytes: int
-    arrays: tuple[tuple[str, NDArray[Any]], ...]
-
-
-@dataclass(frozen=True, eq=False)
-class _Asked:
-    lot: Lot
-    sealed: Mapping[str, bytes]
-    answers: Mapping[str, bytes]
-    seconds: float
-
-
-class _Recorder:
-    """What was sent and held, in its order; arrays of the first lot and the set-up, times of all."""
-
-    def __init__(self) -> None:
-        self.held: list[_Held] = []
-        self.sent: list[_Sent] = []
-        self._sending = threading.local()
-
-    def see(self, seen: Seen) -> None:
-        if seen.act == "holds":
-            self.held.append(_Held(time.perf_counter(), seen))
-        elif seen.act == "sends":
-            self._sending.arrays = [*getattr(self._sending, "arrays", []), (seen.name, seen.array)]
-
-    def send(self, sender: str, receiver: str, tag: str, parts: tuple[Buffer, ...]) -> None:
-        arrays, self._sending.arrays = tuple(getattr(self._sending, "arrays", ())), []
-        _, phase, *rest = tag.split("/")
-        if len(rest) != 3:  # the root of the query masks, which no role's step sends
-            return
-        lot, step, name = rest
-        n_queries, index = map(int, lot.split("."))
-        n_bytes = sum(memoryview(part).nbytes for part in parts)
-        self.sent.append(
-            _Sent(time.perf_counter(), (phase, n_queries, index, int(step)), sender, receiver, name, n_bytes, arrays)  # type: ignore[arg-type]
-        )
-
-
-class _RecordedPeers(WatchedPeers):
-    def __init__(self, peers: Peers, recorder: _Recorder) -> None:
-        super().__init__(peers)
-        self._recorder = recorder
-
-    def send(self, to: str, tag: str, *parts: Buffer) -> None:
-        self._recorder.send(self.me, to, tag, parts)
-        super().send(to, tag, *parts)
-
-
-class _Rehearsal:
-    """One session of one model, its three roles in this process; a context manager that sets it up and ends it."""
-
-    def __init__(self, triple: Triple, compiled: Compiled) -> None:
-        self.triple, self.compiled, self.recorder = triple, compiled, _Recorder()
-        names = (triple.owner, triple.evaluator, triple.dealer)
-        keys, client_key = {name: SessionKey() for name in names}, SessionKey()
-        self.session = Session(
-            binding=secrets.token_bytes(32),
-            client_public=client_key.public,
-            triples=(triple,),
-            plans={triple.owner: compiled.plan},
-            versions={triple.owner: secrets.token_hex(16)},
-            publics={name: key.public for name, key in keys.items()},
-            pool_size=1,
-            first_size=1,
-        )
-        self._keys, self.client = keys, SecureClient(self.session, client_key)
-        self._crew, self._switchboard = Crew("fi secure view"), Switchboard()
-        self._parties: dict[str, SecureParty] = {}
-        self.set_up_seconds = 0.0
-
-    def __enter__(self) -> _Rehearsal:
-        try:
-            clock = time.perf_counter()
-            self._parties = self._all(self._joined)
-            self._all(lambda name, end: self._parties[name].set_up(end))
-            self.set_up_seconds = time.perf_counter() - clock
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for party in self._parties.values():
-            party.close()
-        self._crew.close()
-
-    def ask(self, queries: NDArray[Any]) -> tuple[_Asked, NDArray[np.float64]]:
-        """One question, and what the client opens."""
-        clock = time.perf_counter()
-        lot, sealed = self.client.ask(queries)
-        answers = self._all(lambda name, end: self._parties[name].answer(lot, sealed[name], end))
-        opened = self.client.open(lot, answers)
-        return _Asked(lot, sealed, answers, time.perf_counter() - clock), opened
-
-    def offline_seconds(self, lot: Lot) -> float:
-        """From the first thing that was made ahead for a lot to the last."""
-        whens = [one.when for one in self.recorder.held if one.seen.lot == lot and one.seen.phase == "offline"]
-        whens += [one.when for one in self.recorder.sent if one.place[:3] == ("offline", lot.n_queries, lot.index)]
-        return max(whens) - min(whens) if whens else 0.0
-
-    def role_of(self, name: str) -> Player:
-        role = self.triple.role_of(name)
-        if role is None:
-            raise UnknownName("member", name, self.session.members)
-        return role
-
-    def _joined(self, name: str, end: float) -> SecureParty:
-        session, key = self.session, self._keys[name]
-        near = dict.fromkeys(session.peers_of(name), b"")
-        network = InProcessNetwork(self._switchboard, name)
-        peers = network.connect(session.id, name, near, channel_secrets(session, name, key), end)
-        compiled = self.compiled if name == self.triple.owner else None
-        return SecureParty(
-            session, name, key, _RecordedPeers(peers, self.recorder), compiled, observer=self.recorder.see
-        )
-
-    def _all(self, call: Callable[[str, float], Any]) -> dict[str, Any]:
-        """The same of all three, at the same time."""
-        end = time.monotonic() + LIMIT_SECONDS
-        names = self.session.members
-        results = self._crew.run([lambda name=name: call(name, end) for name in names], end)  # type: ignore[misc]
-        return dict(zip(names, results, strict=True))
-
-
-# what came of it
-
-
 def _steps(
-    compiled: Compiled, asked: NDArray[Any], rehearsal: _Rehearsal, first: _Asked, second: _Asked
+    compiled: Compiled, asked: NDArray[Any], rehearsal: Rehearsal, first: Asked, second: Asked
 ) -> tuple[StepSeen, ...]:
     plan, bits = compiled.plan, value_bits(compiled.plan)
     costs = cost(plan, len(asked)).steps
@@ -324,7 +166,7 @@ def _steps(
     return tuple(steps)
 
 
-def _ends(recorder: _Recorder, lot: Lot) -> list[float]:
+def _ends(recorder: Recorder, lot: Lot) -> list[float]:
     """When the owner had the question, and each step's value."""
     return [
         one.when
@@ -362,7 +204,7 @@ def _held_sample(seen: Seen, bits: tuple[int, ...], number: int) -> Sample:
     return Sample.of(seen.name, seen.array, bits[0] if seen.name == "masked query" else bits[number + 1])
 
 
-def _messages(plan: Plan, number: int, rehearsal: _Rehearsal, asked: _Asked, bits: int) -> tuple[Message, ...]:
+def _messages(plan: Plan, number: int, rehearsal: Rehearsal, asked: Asked, bits: int) -> tuple[Message, ...]:
     lot = (asked.lot.n_queries, asked.lot.index)
     found = []
     for sent in sorted(rehearsal.recorder.sent, key=lambda one: one.when):
@@ -387,7 +229,7 @@ def _messages(plan: Plan, number: int, rehearsal: _Rehearsal, asked: _Asked, bit
             *(one for one in found if one.phase == "online"), *after)  # fmt: skip
 
 
-def _sent_bits(sent: _Sent, bits: int) -> list[int]:
+def _sent_bits(sent: Sent, bits: int) -> list[int]:
     """Of each array of a message, the bits of an entry that were sent."""
     name: Name = sent.name.split(".")[0]  # type: ignore[assignment]  # tags are made of these
     if name == "offset":  # as wide as what is opened with it, which is not always as wide as the value

@@ -175,6 +175,7 @@ class Rig:
         pool_bytes: int = 1 << 24,
         board: Board | None = None,
         observer: Callable[..., None] | None = None,
+        opens: str = "sum",
     ) -> None:
         owners = [f"owner{number}" for number in range(n_owners)]
         helpers = [f"helper{number}" for number in range(n_helpers)]
@@ -194,6 +195,7 @@ class Rig:
             publics={name: keys[name].public for name in names if name in used},
             pool_size=pool_size,
             first_size=first_size,
+            opens=opens,
         )
         self.board = board or Board()
         self.parties = {
