@@ -12,13 +12,14 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 import fi_workbench as fi
+from tests.harness import queries, torch_party
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_the_ten_lines(capsys):
-    assert len(BLOCKS) == 5
+    assert len(BLOCKS) == 6
     names = {}
     exec(BLOCKS[0], names)
     names["federation"].close()
@@ -72,6 +73,19 @@ def test_answers_that_nobody_sees(capsys):
             assert names[one].ask(images[:20], labels[:20]).present == record.present
 
 
+def test_a_query_that_nobody_sees():
+    clinic, images = torch_party("clinic"), queries(8)
+    owners = [clinic, torch_party("lab", 1), torch_party("archive", 2)]
+    with fi.Federation(owners, rule="mean_logit", history=None) as federation:
+        names = {"fi": fi, "federation": federation, "images": images, "clinic": clinic}
+        exec(BLOCKS[4], names)
+        assert names["record"].answers is None
+        np.testing.assert_allclose(names["record"].scores, federation.ask(images[:4]).scores, atol=1e-2)
+    with names["alone"] as alone:
+        powers = np.exp(clinic.predict(images[:4]))  # helpers have no model: the scores are the clinic's
+        np.testing.assert_allclose(alone.ask(images[:4]).scores, powers / powers.sum(1, keepdims=True), atol=1e-2)
+
+
 def test_a_party_joins_by_the_printed_command(tmp_path, capsys):
     party = "import fi_workbench as fi\n"
     party += "data = fi.load_dataset('digits')\n"
@@ -79,7 +93,7 @@ def test_a_party_joins_by_the_printed_command(tmp_path, capsys):
     party += "party = fi.Party.from_callable(model, name='lab', classes=data.classes, outputs='logits',\n"
     party += "                               input_shape=data.test_images.shape[1:])\n"
     (tmp_path / "my_party.py").write_text(party)
-    made, asked = BLOCKS[4].rsplit("\n", 2)[0], BLOCKS[4].splitlines()[2]
+    made, asked = BLOCKS[5].rsplit("\n", 2)[0], BLOCKS[5].splitlines()[2]
     names = {"fi": fi}
     exec(made, names)
     command = shlex.split(capsys.readouterr().out)

@@ -102,9 +102,11 @@ def make(name: str, number: int = 0) -> nn.Module:
         torch.manual_seed(1_000 + number)
         module = MODELS[name]()
         for layer in module.modules():
-            if isinstance(layer, nn.BatchNorm2d):  # not idle
-                layer.running_mean.normal_(0, 0.1)
-                layer.running_var.uniform_(0.5, 1.5)
+            if isinstance(layer, nn.BatchNorm2d):  # not idle, and no two alike: CrypTen cannot read an export with such
+                nn.init.normal_(layer.running_mean, 0, 0.1)
+                nn.init.uniform_(layer.running_var, 0.5, 1.5)
+                nn.init.uniform_(layer.weight, 0.8, 1.2)
+                nn.init.normal_(layer.bias, 0, 0.1)
     return module.eval()
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from fi_workbench.core.errors import DoesNotFit
 from fi_workbench.mpc import pairing
+from fi_workbench.mpc.compiled import Compiled
 from fi_workbench.mpc.plan import MAX_BOUND, Held, Lift, Operation, Pairs, Plan, Sign, Step, Truncate, Wins
 
 MAX_CLASSES = 64
@@ -63,6 +64,11 @@ def label_plan(n_classes: int, n_voters: int) -> Plan:
         raise DoesNotFit(f"Votes are counted of 1 to {int(MAX_BOUND) - 1} models, not of {n_voters}.")
     shared = Plan((n_classes,), (Step(Lift(1), (0,), (n_classes,), "shared", "counts"),), float(n_voters))
     return _followed(shared, _contest(n_classes))
+
+
+def votes_fit(compiled: Compiled) -> bool:
+    """Whether a model's outputs are known to be small enough to be compared with one another."""
+    return all(layer.bound < MAX_BOUND - 1 for layer in compiled.bounds[-1:])
 
 
 def _contest(n_classes: int) -> list[tuple[Operation, tuple[int, ...], Held]]:

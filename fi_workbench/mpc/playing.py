@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fi_workbench.core.errors import DoesNotFit
 from fi_workbench.core.peers import Peers
+from fi_workbench.mpc.argmax import votes_fit
 from fi_workbench.mpc.compiled import Compiled
 from fi_workbench.mpc.keys import SessionKey, label_keys, query_root, triple_keys
 from fi_workbench.mpc.plan import MAX_BOUND
@@ -113,11 +114,6 @@ def check_place(session: Session, me: str, key: SessionKey, compiled: Compiled |
             ("mean_logit",),
             "rule",
         )
-
-
-def votes_fit(compiled: Compiled) -> bool:
-    """Whether a model's outputs are known to be small enough to be compared with one another."""
-    return all(layer.bound < MAX_BOUND - 1 for layer in compiled.bounds[-1:])
 
 
 def _root_tag(number: int) -> str:

@@ -166,7 +166,9 @@ class Session:
 
     def peers_of(self, party: str) -> tuple[str, ...]:
         """With whom a party shares a triple, or exchanges votes, in the session's order."""
-        near = {name for triple in self.triples if triple.role_of(party) for name in self.members if triple.role_of(name)}
+        near = {
+            name for triple in self.triples if triple.role_of(party) for name in self.members if triple.role_of(name)
+        }
         if self.opens == "label" and party in self.senders:
             collector = self.label_triple.owner  # all senders send it their votes
             near |= set(self.senders) if party == collector else {collector}

@@ -64,7 +64,8 @@ class TripleKeys:
     owner_dealer, owner_evaluator, evaluator_dealer : bytes or None
         32 bytes that the two have in common; None at the third.
     query : bytes or None
-        32 bytes that the client drew for evaluator and dealer; None at the owner.
+        32 bytes that the client has in common with the evaluator, by X25519, and that the evaluator hands to the dealer
+        at set-up; None at the owner.
     """
 
     owner_dealer: bytes | None = field(default=None, repr=False)
@@ -79,7 +80,7 @@ def query_mask(source: MaskSource, lot: Lot, shape: tuple[int, ...]) -> NDArray[
     Parameters
     ----------
     source : MaskSource
-        :func:`query_source` of the seed that the client drew for this session and triple.
+        :func:`query_source` of the root that the client and the evaluator have in common for this triple.
     lot : Lot
     shape : tuple of int
         Of one query.

@@ -1,8 +1,8 @@
-"""The count of votes: every sender's shares of all models' votes meet at one owner, under a mask that it does not know.
+"""The count of votes: all senders' shares of all models' votes meet at one owner, under a mask that it does not know.
 
-What each sends is blinded by a share of zero, so that nobody, with the client's help or without, tells one sender's part
-from another's; and the evaluator of the label's triple takes the mask m off its part, which its dealer knows too. What
-the owner adds up is counts - m, the query of :func:`~fi_workbench.mpc.argmax.label_plan`.
+What each sends is blinded by a share of zero, so that the client and one sender together come to no single vote; and
+the evaluator of the label's triple takes the mask m off its part, which its dealer knows too. What the owner adds up is
+counts - m, the query of :func:`~fi_workbench.mpc.argmax.label_plan`.
 """
 
 from __future__ import annotations

@@ -122,6 +122,10 @@ class Mechanism(ABC):
         """What a round costs each of its parties in privacy, as events and how often; booked before it answers."""
         return {UNPROTECTED: max(occasion.n_queries, 1)}
 
+    def cannot_carry(self, rule: str, n_classes: int) -> str:
+        """Why it does not carry a rule of this name for so many classes, as a clause; empty where it does."""
+        return ""
+
     def carries(self, rule: str, affine: bool) -> bool:
         """Whether it carries a rule of this name, whose summand is affine in the logits or not, if its need is met."""
         return self.only_rules is None or rule in self.only_rules

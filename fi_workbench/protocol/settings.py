@@ -103,6 +103,9 @@ def _check_rule(rule: Rule, stack: Stack, cards: Sequence[PartyCard]) -> None:
     if not carrier.carries(rule.name, rule.affine is not None):
         carried = [name for name, other in rules.items() if carrier.carries(name, other.affine is not None)]
         raise DoesNotFit(f"Mechanism {carrier.name!r} carries {', '.join(carried)} only, not rule {rule.name!r}.")
+    n_classes = max((len(card.classes) for card in cards), default=0)
+    if cards and (reason := carrier.cannot_carry(rule.name, n_classes)):
+        raise DoesNotFit(f"Mechanism {carrier.name!r} cannot carry rule {rule.name!r} here: {reason}.")
     if carrier.inside_models and stack.noise:
         raise DoesNotFit(
             f"Under mechanism {carrier.name!r} no party sees its own answer, so {stack.noise[0].name!r} cannot blur "

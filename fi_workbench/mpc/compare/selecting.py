@@ -9,7 +9,7 @@ and as 0 <= y + 2^46 < 2^47, w is known bit by bit: w = top(r) (1 - top(c)). The
 46 of c - r is set, which is (bit 46 of c) xor (bit 46 of r) xor [c' < r'], where c' and r' are the bits 16 to 45. The
 dealer learns [c' < r'] behind a coin of the other two (:mod:`~fi_workbench.mpc.compare.lanes`) and shares out d = that
 xor (bit 46 of r); so "kept" = g xor d = g + (1 - 2 g) d, where g, of bit 46 of c and the coin, is known to owner and
-evaluator. As carry is 1 at most, y must be at most 2^46 - 2^16.
+evaluator. As carry is 1 at most, y, with the rounding of its owner, must be at most 2^46 - 2^16.
 """
 
 from __future__ import annotations

@@ -13,6 +13,9 @@ from fi_workbench.mpc.plan_text import MAX_TEXT, plan_from_text, plan_to_text
 from fi_workbench.mpc.session import Session
 
 VERSION = 1
+VOTED = "hard_vote"
+"""The rule under which models vote, and the label alone is opened."""
+
 MAX_BYTES = MAX_TEXT + 2**15
 MAX_CHANNEL_BYTES = 2**13
 
@@ -78,7 +81,9 @@ class Announcement:
             raise InvalidAnswer(f"What {who} announced cannot be read: {error!s:.200}") from error
 
 
-def session_of(binding: bytes, client_public: bytes, announced: Mapping[str, Announcement], pool_size: int) -> Session:
+def session_of(
+    binding: bytes, client_public: bytes, announced: Mapping[str, Announcement], pool_size: int, rule: str = ""
+) -> Session:
     """The session that all members and the client make of the same announcements, each by itself.
 
     Parameters
@@ -89,6 +94,8 @@ def session_of(binding: bytes, client_public: bytes, announced: Mapping[str, Ann
     announced : mapping of str to Announcement
         In cohort order.
     pool_size : int
+    rule : str
+        Under :data:`VOTED` the session opens a label.
 
     Raises
     ------
@@ -105,6 +112,7 @@ def session_of(binding: bytes, client_public: bytes, announced: Mapping[str, Ann
         versions={name: announced[name].version for name in owners},
         publics={name: one.key for name, one in announced.items()},
         pool_size=pool_size,
+        opens="label" if rule == VOTED else "sum",
     )
 
 

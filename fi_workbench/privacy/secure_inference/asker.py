@@ -71,6 +71,8 @@ class Asker:
     def sums(self, outputs: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         """The components of the summand from the models' summed outputs, (query, output)."""
         n_models, at, sums = len(self.client.session.triples), 0, {}
+        if self.client.session.opens == "label":
+            outputs = outputs * n_models  # of the votes nothing is known but who has the most: it stands for all
         for name, component in self.components.items():
             if component.axes == "scalar" and component.lower == component.upper:
                 sums[name] = np.asarray(n_models * component.lower)

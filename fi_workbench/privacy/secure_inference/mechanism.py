@@ -18,13 +18,14 @@ from fi_workbench.core.identity import PublicIdentity, statement, verify
 from fi_workbench.core.kept import Kept
 from fi_workbench.core.messages import Body, Release, Reply
 from fi_workbench.core.options import Between
+from fi_workbench.mpc.argmax import MAX_CLASSES
 from fi_workbench.mpc.client import SecureClient
 from fi_workbench.mpc.keys import SessionKey
 from fi_workbench.privacy.context import CoordinatorContext, Kind, Occasion, PartyContext
 from fi_workbench.privacy.event import UNPROTECTED, Event
 from fi_workbench.privacy.mechanism import Again, Mechanism, mechanisms
 from fi_workbench.privacy.secure_inference import coordinator, party
-from fi_workbench.privacy.secure_inference.announcement import listed, session_of
+from fi_workbench.privacy.secure_inference.announcement import VOTED, listed, session_of
 from fi_workbench.privacy.secure_inference.asker import Asker
 from fi_workbench.privacy.secure_sum import SecureSum
 
@@ -38,6 +39,8 @@ _ASSUMPTIONS = (
     "Everybody learns each model's architecture, the number of queries, how long it took and the sizes of messages.",
     "Who may ask many questions can train a model on the answers, as with any answers.",
     "Class counts, where the rule uses them: all parties and the client see their exact sum.",
+    "Under hard_vote the client gets the label alone; of one model it is its vote.",
+    "Of two models' label, the client and one owner may come to the other's vote.",
 )
 
 
@@ -90,8 +93,14 @@ class SecureInference(Mechanism):
         )
 
     def carries(self, rule: str, affine: bool) -> bool:
-        """Rules whose summand is affine in the logits."""
-        return affine
+        """Rules whose summand is affine in the logits; and the vote, of which only the label is opened."""
+        return affine or rule == VOTED
+
+    def cannot_carry(self, rule: str, n_classes: int) -> str:
+        """Hidden votes are among few classes."""
+        if rule != VOTED or 2 <= n_classes <= MAX_CLASSES:
+            return ""
+        return f"hidden votes are among 2 to {MAX_CLASSES} classes, and there are {n_classes}"
 
     def phases_of(self, kind: Kind) -> tuple[str, ...]:
         """Sums over private facts are secure sums."""
@@ -121,7 +130,7 @@ class SecureInference(Mechanism):
         for name, data, signature in zip(cohort, announced, signatures, strict=True):
             verify(cohort[name].verify_key, signature, statement(round_id, name, party.announced_part(data)))  # type: ignore[arg-type]
         members = listed(tuple(cohort), announced)  # type: ignore[arg-type]
-        session = session_of(binding, key.public, members, self.pool)
+        session = session_of(binding, key.public, members, self.pool, occasion.rule)
         return Asker(SecureClient(session, key), occasion.components, occasion.n_classes)
 
     # ---- the round

@@ -15,18 +15,22 @@ from fi_workbench.core.affine import Affine
 from fi_workbench.core.arrays import at_temperature
 from fi_workbench.core.errors import Refused
 from fi_workbench.core.peers import Peers
+from fi_workbench.mpc.argmax import votes_fit
 from fi_workbench.mpc.compiled import Compiled
 from fi_workbench.mpc.keys import SessionKey, channel_secrets
 from fi_workbench.mpc.session import Session
 from fi_workbench.privacy.access import ModelAccess
 from fi_workbench.privacy.context import PartyContext
 from fi_workbench.privacy.mechanism import STALE
-from fi_workbench.privacy.secure_inference.announcement import Announcement, listed, session_of
+from fi_workbench.privacy.secure_inference.announcement import VOTED, Announcement, listed, session_of
 
 if TYPE_CHECKING:  # it imports torch, which the coordinator and the client never do
     from fi_workbench.mpc.party import SecureParty
 
 _log = logging.getLogger(__name__)
+
+MAX_SUM = 2.0**30
+"""Of all models' outputs together, either side of zero: half of what the ring holds with 32 fractional bits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +110,8 @@ def coming(
             context.name,
         )
     if module is not None:
-        compiled = _compiled(access, module, context.name, input_bound)
+        compiled = _compiled(access, module, context.name, input_bound, context.rule)
+        _check_outputs(compiled, context)
     key = SessionKey()
     channel = access.network.announce(context.round_digest)
     weights = "" if compiled is None else secrets.token_hex(16)
@@ -114,14 +119,30 @@ def coming(
     return Coming(key, compiled, version, client_public), Announcement(key.public, channel, plan, weights)
 
 
-def _compiled(access: ModelAccess, module: Any, name: str, input_bound: float) -> Compiled:
+def _check_outputs(compiled: Compiled, context: PartyContext) -> None:
+    """Refuse outputs that cannot be compared with one another, or whose sum over all members could wrap."""
+    if context.rule == VOTED:
+        fits = votes_fit(compiled)
+        why = "be compared unseen for a vote: scale its last layer down, all outputs alike; the vote stays the same"
+    else:
+        fits = all(layer.bound * len(context.peers) < MAX_SUM for layer in compiled.bounds[-1:])
+        why = "be added up: scale its last layer down, or take a smaller cohort"
+    if not fits:  # how large they get is the owner's
+        _log.warning("%s: outputs may be as large as %.3g", context.name, compiled.bounds[-1].bound)
+        raise Refused(f"outputs of its model may be too large to {why}; its own log has more.")
+
+
+def _compiled(access: ModelAccess, module: Any, name: str, input_bound: float, rule: str) -> Compiled:
 
     from fi_workbench.mpc.compiler import NotSupported, OutOfBounds, compile_module  # noqa: PLC0415
 
-    summand = access.affine()
-    output = Affine.stacked(summand.maps)
-    scaled = Affine(output.matrix / access.temperature, output.offset)
-    if access.sample is not None:
+    # neither a temperature nor a clip changes which output is the largest
+    summand = None if rule == VOTED else access.affine()
+    scaled = None
+    if summand is not None:
+        output = Affine.stacked(summand.maps)
+        scaled = Affine(output.matrix / access.temperature, output.offset)
+    if summand is not None and access.sample is not None:
         logits = at_temperature(access.predict(access.sample), "logits", access.temperature)
         largest = float(np.abs(logits - logits.mean(axis=-1, keepdims=True)).max(initial=0.0))
         reach = 2.0 ** math.floor(math.log2(summand.reach))  # in steps: who may choose it must not search for the size
@@ -176,7 +197,7 @@ def agreed(
         Fewer models than its owner wants in a sum.
     """
     members = listed(tuple(context.peers), announced)
-    session = session_of(bytes.fromhex(context.round_digest), came.client_public, members, pool_size)
+    session = session_of(bytes.fromhex(context.round_digest), came.client_public, members, pool_size, context.rule)
     if len(session.triples) < access.min_models:
         raise Refused(
             f"the sum would be over {len(session.triples)} models, helpers not counted; this party agrees to "

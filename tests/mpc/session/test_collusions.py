@@ -13,7 +13,7 @@ import pytest
 from sympy import ZZ
 from sympy.polys.matrices import DM
 
-from fi_workbench.mpc.output import OutputStep
+from fi_workbench.mpc.output import OutputStep, ZeroShares
 from fi_workbench.mpc.roles import Seen
 from fi_workbench.mpc.streams import Lot
 from tests.mpc.session.rig import N_HIDDEN, N_OUT, Rig, queries_of, ring
@@ -25,10 +25,10 @@ N_QUERIES = 8
 def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     if request.param:
 
-        def nothing(self: OutputStep, lot: Lot) -> np.ndarray:
+        def nothing(self: ZeroShares, lot: Lot) -> np.ndarray:
             return np.zeros((lot.n_queries, N_OUT), np.uint64)
 
-        monkeypatch.setattr(OutputStep, "_zero_share", nothing)
+        monkeypatch.setattr(ZeroShares, "share", nothing)
     return request.param
 
 
@@ -164,9 +164,9 @@ def test_what_honest_senders_send_is_uniform_given_its_sum(broken: bool) -> None
 
 def known_to(rig: Rig, corrupt: str, vectors: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """What the client and one sender know of the others' vectors: less the zero-shares that the one has with each."""
-    step = OutputStep(rig.session, corrupt, rig.keys[corrupt])
+    mine = ZeroShares(rig.session, corrupt, rig.keys[corrupt], "output")
     place = rig.session.senders.index(corrupt)
-    sources = [*zip(rig.session.senders[place + 1 :], step._plus, strict=True)]
+    sources = [*zip(rig.session.senders[place + 1 :], mine._plus, strict=True)]
     known = {}
     for name, source in sources:
         drawn = np.stack([source.at(Lot(4, index), 0).words(4 * N_OUT).reshape(4, N_OUT) for index in range(N_LOTS)])
@@ -177,15 +177,15 @@ def known_to(rig: Rig, corrupt: str, vectors: list[dict[str, np.ndarray]]) -> di
 @pytest.mark.parametrize("star", [False, True], ids=["as it is", "only pairs with the first sender"])
 def test_a_sender_and_the_client_see_two_honest_ones_uniform(star: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if star:
-        whole = OutputStep._zero_share
+        whole = ZeroShares.share
 
-        def with_first_only(self: OutputStep, lot: Lot) -> np.ndarray:
+        def with_first_only(self: ZeroShares, lot: Lot) -> np.ndarray:
             first = not self._minus
             kept = (self._plus, []) if first else ([], self._minus[:1])
             self._plus, self._minus = kept
             return whole(self, lot)
 
-        monkeypatch.setattr(OutputStep, "_zero_share", with_first_only)
+        monkeypatch.setattr(ZeroShares, "share", with_first_only)
     rig = Rig(3)
     known = known_to(rig, "owner0", list(vectors_of_lots(rig)))
     for name in ("owner1", "owner2"):

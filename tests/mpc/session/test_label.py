@@ -5,11 +5,11 @@ import pytest
 
 from fi_workbench.core.errors import DoesNotFit
 from fi_workbench.core.peers import PeerFault
+from fi_workbench.mpc.argmax import votes_fit
 from fi_workbench.mpc.compiled import Compiled, LayerBound, LayerWeights
 from fi_workbench.mpc.keys import label_keys
 from fi_workbench.mpc.output import ZeroShares
 from fi_workbench.mpc.plan import Dense, Lift, Plan, Step
-from fi_workbench.mpc.playing import votes_fit
 from fi_workbench.mpc.session import BadSession, Session
 from fi_workbench.mpc.streams import Lot, query_mask, query_source
 from tests.mpc.session.rig import LINEAR, N_IN, N_OUT, Board, Rig, at_once, first_error, queries_of, soon, wait_for
