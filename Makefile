@@ -15,6 +15,7 @@ PYTEST_FLAGS ?=
 BENCH_FLAGS ?=
 SOAK_FLAGS ?=
 SCALE_FLAGS ?=
+SECURE_FLAGS ?=
 STUDY_FLAGS ?=
 DEMO_FLAGS ?=
 
@@ -26,7 +27,7 @@ SOURCES := pyproject.toml install.json $(wildcard jupyter-config/*.json) $(EXTEN
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab demo test check lint types floors bench soak scale study wheel install install-test chromium clean FORCE
+.PHONY: help lab demo test check lint types floors bench bench-secure soak scale study wheel install install-test chromium clean FORCE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do \
@@ -57,6 +58,9 @@ floors: install-test ## who may import whom
 
 bench: install-test ## the benchmarks, each with its baseline in the same run
 	$(BIN)/python -m benchmarks $(BENCH_FLAGS)
+
+bench-secure: install-test ## secure inference beside CrypTen and SPU, in environments of their own (SECURE_FLAGS="--long")
+	$(BIN)/python -m benchmarks.secure $(SECURE_FLAGS)
 
 soak: install-test ## half an hour of rounds while parties are killed and restarted (SOAK_FLAGS="--seconds 180")
 	$(BIN)/python -m benchmarks.soak $(SOAK_FLAGS)

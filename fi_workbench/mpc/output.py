@@ -106,6 +106,8 @@ class OutputStep:
         return total
 
     def _low_noise(self, shape: tuple[int, ...]) -> NDArray[np.uint64]:
-        width = 2 * self._noise_bound + 1
-        words = Keystream.fresh().words(int(np.prod(shape)))  # 64 bits: the remainder is even to 2^-44
-        return (words % np.uint64(width) - np.uint64(self._noise_bound)).reshape(shape)
+        # the sum of four: the ends of one uniform number would show in the largest of many outputs
+        quarter = self._noise_bound // 4
+        words = Keystream.fresh().words(4 * int(np.prod(shape))).reshape(4, *shape)
+        parts = words % np.uint64(2 * quarter + 1)  # of 64 bits: the remainder is even to 2^-44
+        return np.asarray(parts.sum(axis=0, dtype=np.uint64) - np.uint64(4 * quarter))

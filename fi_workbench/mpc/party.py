@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Literal, Self, TypeVar
@@ -24,7 +23,7 @@ from fi_workbench.mpc.crew import Crew, Unfinished
 from fi_workbench.mpc.keys import SessionKey
 from fi_workbench.mpc.lots import LotBook
 from fi_workbench.mpc.output import OutputStep
-from fi_workbench.mpc.playing import PlayedRole, check_place, roles_of
+from fi_workbench.mpc.playing import LotMaterial, PlayedRole, check_place, roles_of
 from fi_workbench.mpc.pool import Made, Pool
 from fi_workbench.mpc.roles import Seen
 from fi_workbench.mpc.sealing import Seals
@@ -39,15 +38,6 @@ DEFAULT_POOL_BYTES = 1 << 29
 
 _AHEAD_SECONDS = 30 * 86_400.0
 """What is made ahead waits for its peers for as long as the session lives: they may be busy, or have no room yet."""
-
-
-@dataclass(frozen=True)
-class _LotMaterial:
-    by_number: Mapping[int, Made]
-
-    @property
-    def n_bytes(self) -> int:
-        return sum(material.n_bytes for material in self.by_number.values())
 
 
 class SecureParty:
@@ -96,7 +86,9 @@ class SecureParty:
         counts = session.opens == "label" and me in session.senders
         self._votes = VoteStep(session, me, key, self._peers) if counts else None
         self._roles: dict[int, PlayedRole] = {}
-        self._book = LotBook(session.pool_size, session.first_size)
+        # what the rounds carry comes with the rounds: nothing is made ahead
+        self._ahead = (0, 0) if peers.relayed else (session.pool_size, session.first_size)
+        self._book = LotBook(*self._ahead)
         self._crew = Crew(f"secure {me}")
         self._pool = Pool(self._make, pool_bytes, self._fail, f"secure pool {me}")
         self._lock = threading.Lock()  # guards the book, the output and vote steps, and the following
@@ -111,7 +103,7 @@ class SecureParty:
     @property
     def capacity(self) -> int:
         """Lots that the pool makes ahead of one size."""
-        return self.session.pool_size
+        return self._ahead[0]
 
     @property
     def producing(self) -> bool:
@@ -153,9 +145,9 @@ class SecureParty:
             self._run([partial(role.set_up, end) for role in self._roles.values()], end, "set_up")
         with self._lock:
             self._state = "set up"
-        first = self.session.first_size
+        n_ahead, first = self._ahead
         if first:
-            self._pool.owe(first, range(self.session.pool_size), 0)
+            self._pool.owe(first, range(n_ahead), 0)
 
     def answer(self, lot: Lot, sealed: bytes, end: float) -> bytes:
         """Play all roles for one lot, and seal this party's vector for the client.
@@ -214,12 +206,12 @@ class SecureParty:
 
     # ------------------------------------------------------------------------------------------------ roles
 
-    def _make(self, lot: Lot, pause: Callable[[], None]) -> _LotMaterial:
+    def _make(self, lot: Lot, pause: Callable[[], None]) -> LotMaterial:
         made: dict[int, Made] = {}
         for number, role in self._roles.items():
             pause()
             made[number] = role.offline(lot, time.monotonic() + _AHEAD_SECONDS)
-        return _LotMaterial(made)
+        return LotMaterial(made)
 
     def _vector(self, lot: Lot, masked: NDArray[np.uint64] | None, end: float) -> NDArray[np.uint64] | None:
         try:
@@ -242,14 +234,11 @@ class SecureParty:
             return self._output.vector(lot, shares)
 
     def _label(
-        self, lot: Lot, votes: list[NDArray[np.uint64]], material: _LotMaterial, end: float, about: str
+        self, lot: Lot, votes: list[NDArray[np.uint64]], material: LotMaterial, end: float, about: str
     ) -> list[NDArray[np.uint64]]:
         """This party's share of the label, if it has one, from its shares of all votes."""
-        counts = None
-        if self._votes is not None:
-            with self._lock:
-                part = self._votes.blinded(lot, votes)
-            counts = self._votes.collected(lot, part, end)
+        step = self._votes
+        counts = None if step is None else step.collected(lot, step.blinded(lot, votes), end)
         number = self.session.label_number
         if number not in self._roles:
             return []

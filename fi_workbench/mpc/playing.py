@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +16,7 @@ from fi_workbench.mpc.compiled import Compiled
 from fi_workbench.mpc.keys import SessionKey, label_keys, query_root, triple_keys
 from fi_workbench.mpc.plan import MAX_BOUND
 from fi_workbench.mpc.plan_text import plan_digest
+from fi_workbench.mpc.pool import Made
 from fi_workbench.mpc.roles import DealerRole, EvaluatorRole, OwnerRole, Seen
 from fi_workbench.mpc.session import KEY_BYTES, BadSession, Session
 from fi_workbench.mpc.streams import Lot
@@ -35,6 +37,18 @@ class PlayedRole(Protocol):
         self, lot: Lot, material: Any, end: float, query: NDArray[np.uint64] | None = None
     ) -> NDArray[np.uint64] | None:
         """Answer a lot; the share of the output, (query, output)."""
+
+
+@dataclass(frozen=True)
+class LotMaterial:
+    """What a party's roles need to answer one lot, by the number of their triple."""
+
+    by_number: Mapping[int, Made]
+
+    @property
+    def n_bytes(self) -> int:
+        """Of memory."""
+        return sum(material.n_bytes for material in self.by_number.values())
 
 
 def roles_of(

@@ -7,6 +7,7 @@ counts - m, the query of :func:`~fi_workbench.mpc.argmax.label_plan`.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,12 +31,10 @@ class VoteStep:
     key : SessionKey
     peers : Peers
 
-    Notes
-    -----
-    Not for use from several threads.
     """
 
     def __init__(self, session: Session, me: str, key: SessionKey, peers: Peers) -> None:
+        self._lock = threading.Lock()  # streams are for one thread at a time
         self._session, self._me, self._peers = session, me, peers
         self._zero_shares = ZeroShares(session, me, key, "votes")
         root = label_keys(session, me, key).query if me == session.label_triple.evaluator else None
@@ -55,12 +54,13 @@ class VoteStep:
         MaskReused
             The lot had its part already.
         """
-        part = self._zero_shares.share(lot)
-        for share in shares:
-            part += share
-        if self._masks is not None:
-            part -= query_mask(self._masks, lot, (self._session.n_outputs,))
-            self._masks.close_lot(lot)
+        with self._lock:
+            part = self._zero_shares.share(lot)
+            for share in shares:
+                part += share
+            if self._masks is not None:
+                part -= query_mask(self._masks, lot, (self._session.n_outputs,))
+                self._masks.close_lot(lot)
         return part
 
     def collected(self, lot: Lot, part: NDArray[np.uint64], end: float) -> NDArray[np.uint64] | None:

@@ -98,12 +98,13 @@ class ClientSide:
         totals: Mapping[str, NDArray[Any]],
         seed: int,
         n_classes: int,
+        n_queries: int = 0,
     ) -> Asked:
-        """Sign what sets a cohort up, for a mechanism that :attr:`~Mechanism.prepares`."""
+        """Sign what sets a cohort up, for a mechanism that :attr:`~Mechanism.prepares`; ``n_queries`` will be asked."""
         carrier, rule = settings.mechanism.carrier, settings.rule
         declared = components_of(rule, n_classes, settings.on_absence, settings.rule_options)
         state, begun = carrier.begin(
-            Occasion("prepare", rule.name, declared, len(cohort), 0, n_classes, bool(rule.facts))
+            Occasion("prepare", rule.name, declared, len(cohort), n_queries, n_classes, bool(rule.facts))
         )
         payload = dict(begun) | {TOTALS + name: array for name, array in totals.items()}
         return self._asked("prepare", payload, payload, sha256({}), None, settings, cohort, seed, state, carrier)

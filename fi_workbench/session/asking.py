@@ -78,7 +78,10 @@ def _ask(
         stages: dict[str, float] = {}
         end = time.monotonic() + settings.deadline_seconds
         before = enrolled(runtime, for_round, tuple(parties), seed, stages, cancelled)
-        with preparation(runtime, for_round, before.cohort, before.totals, seed, stages, cancelled) as prepared:
+        n_queries = len(question.queries)
+        with preparation(
+            runtime, for_round, before.cohort, before.totals, seed, n_queries, stages, cancelled
+        ) as prepared:
             left = max(end + stages.get("prepare", 0.0) - time.monotonic(), MIN_SECONDS)  # enrolment has taken some
             try:
                 return _round(

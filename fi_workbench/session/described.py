@@ -72,6 +72,8 @@ class Described(Askable):
         rule, method, payout = settings.the_rule, settings.method(len(self.parties)), payouts[settings.payout]
         stated = settings.mechanism.disclosure
         stated = stated if rule.facts else stated.without("class_counts")
+        if settings.mechanism.carrier.inside_models and rule.affine is None:
+            stated = stated.without("sum")  # of votes only the label is opened
         asks = method.asks
         more = () if asks is None else (asks.discloses(**settled(method, settings.contribution_options)),)
         needs: dict[str, Need] = {

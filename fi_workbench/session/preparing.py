@@ -82,6 +82,7 @@ def preparation(
     parties: tuple[Party, ...],
     totals: Mapping[str, NDArray[Any]],
     seed: int,
+    n_queries: int,
     stages: dict[str, float],
     cancelled: threading.Event | None,
 ) -> Iterator[Preparation]:
@@ -95,7 +96,8 @@ def preparation(
         Those that are to take part.
     totals : mapping of str to array
         Enrolment sums.
-    seed : int
+    seed, n_queries : int
+        Of the round.
     stages : dict
         To which the time that it took is added.
     cancelled : Event, optional
@@ -111,7 +113,7 @@ def preparation(
     with runtime.preparing:
         known, cost = runtime.set_ups.get(key), Cost()
         if known is None or not known.lasts:
-            known, cost = _set_up(runtime, for_round, parties, totals, seed, cancelled)
+            known, cost = _set_up(runtime, for_round, parties, totals, seed, n_queries, cancelled)
             if known.prepared is not None:
                 runtime.set_ups[key] = known
     stages["prepare"] = time.perf_counter() - clock
@@ -148,6 +150,7 @@ def _set_up(
     parties: tuple[Party, ...],
     totals: Mapping[str, NDArray[Any]],
     seed: int,
+    n_queries: int,
     cancelled: threading.Event | None,
 ) -> tuple[SetUp, Cost]:
     """Set a cohort up; where some fall out, the rest, as long as they are enough."""
@@ -159,7 +162,7 @@ def _set_up(
         identities = {name: card.identity for name, card in link.cards.items()}
         runtime.venue.meet(len(parties))
         left = replace(for_round, deadline_seconds=max(end - time.monotonic(), 1e-3))
-        asked = runtime.client.prepare(left, identities, totals, seed, parties[0].n_classes)
+        asked = runtime.client.prepare(left, identities, totals, seed, parties[0].n_classes, n_queries)
         outcome = run_round(link, asked.header, asked.messages, left, cancelled=cancelled)
         cost = both(cost, outcome.log.cost)
         if outcome.release.present:

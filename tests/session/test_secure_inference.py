@@ -137,7 +137,7 @@ def test_a_model_that_cannot_be_computed_with_is_named_with_its_layer(layers, wh
 def test_logits_that_the_rule_would_clip_are_refused(make):
     module = nn.Linear(4, 3)
     with torch.no_grad():
-        module.weight.mul_(300)
+        module.weight.copy_(torch.tensor([[40.0, 0, 0, 0], [0, 40, 0, 0], [0, 0, 40, 0]]))
     sample = queries(20)
     loud = fi.Party.from_torch(
         module, name="Eve", classes=CLASSES, input_shape=SHAPE, sample=sample, device="cpu", data_size=3

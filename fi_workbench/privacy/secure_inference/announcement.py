@@ -10,7 +10,7 @@ from fi_workbench.core.errors import InvalidAnswer
 from fi_workbench.mpc.assignment import triples_of
 from fi_workbench.mpc.plan import Plan
 from fi_workbench.mpc.plan_text import MAX_TEXT, plan_from_text, plan_to_text
-from fi_workbench.mpc.session import Session
+from fi_workbench.mpc.session import MAX_QUERIES, Session
 
 VERSION = 1
 VOTED = "hard_vote"
@@ -82,7 +82,12 @@ class Announcement:
 
 
 def session_of(
-    binding: bytes, client_public: bytes, announced: Mapping[str, Announcement], pool_size: int, rule: str = ""
+    binding: bytes,
+    client_public: bytes,
+    announced: Mapping[str, Announcement],
+    pool_size: int,
+    first_size: int = 0,
+    rule: str = "",
 ) -> Session:
     """The session that all members and the client make of the same announcements, each by itself.
 
@@ -93,7 +98,8 @@ def session_of(
     client_public : bytes
     announced : mapping of str to Announcement
         In cohort order.
-    pool_size : int
+    pool_size, first_size : int
+        Lots that are made ahead, and queries in each of the first ones; 0 for none before the first question.
     rule : str
         Under :data:`VOTED` the session opens a label.
 
@@ -112,6 +118,7 @@ def session_of(
         versions={name: announced[name].version for name in owners},
         publics={name: one.key for name, one in announced.items()},
         pool_size=pool_size,
+        first_size=min(first_size, MAX_QUERIES),
         opens="label" if rule == VOTED else "sum",
     )
 

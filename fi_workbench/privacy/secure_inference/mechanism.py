@@ -116,9 +116,9 @@ class SecureInference(Mechanism):
     # ---- at the client
 
     def begin(self, occasion: Occasion) -> tuple[Any, Body]:
-        """A fresh key."""
+        """A fresh key, and how many queries the first question will have: its masks are made at once."""
         key = SessionKey()
-        return (key, occasion), {party.CLIENT_KEY: key.public}
+        return (key, occasion), {party.CLIENT_KEY: key.public, party.FIRST: occasion.n_queries}
 
     def set_up(self, state: Any, release: Release, cohort: Mapping[str, PublicIdentity], round_id: str) -> Asker:
         """The session of those who announced themselves, if all of them signed what was released."""
@@ -130,7 +130,7 @@ class SecureInference(Mechanism):
         for name, data, signature in zip(cohort, announced, signatures, strict=True):
             verify(cohort[name].verify_key, signature, statement(round_id, name, party.announced_part(data)))  # type: ignore[arg-type]
         members = listed(tuple(cohort), announced)  # type: ignore[arg-type]
-        session = session_of(binding, key.public, members, self.pool, occasion.rule)
+        session = session_of(binding, key.public, members, self.pool, occasion.n_queries, occasion.rule)
         return Asker(SecureClient(session, key), occasion.components, occasion.n_classes)
 
     # ---- the round

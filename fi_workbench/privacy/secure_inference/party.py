@@ -22,7 +22,7 @@ from fi_workbench.privacy.secure_inference.coordinator import ANNOUNCED, ANNOUNC
 from fi_workbench.privacy.secure_inference.relaying import Relayed
 from fi_workbench.privacy.secure_inference.seat import Agreed, Coming, Seat, agreed, coming, seated
 
-CLIENT_KEY = "client_key"
+CLIENT_KEY, FIRST = "client_key", "first"
 
 _KEY_BYTES = 32
 _RESERVE = 0.1
@@ -49,7 +49,10 @@ def announce(message: Body, context: PartyContext, input_bound: float) -> tuple[
     client = message.get(CLIENT_KEY)
     if not isinstance(client, bytes) or len(client) != _KEY_BYTES:
         raise Refused("the client sent no key for the session.")
-    came, announcement = coming(context, _access(context), client, input_bound)
+    first = message.get(FIRST, 0)
+    if not isinstance(first, int) or not 0 <= first < 2**31:
+        raise Refused("the client said no number of queries that there can be.")
+    came, announcement = coming(context, _access(context), client, first, input_bound)
     data = announcement.encoded()
     return came, {ANNOUNCEMENT: data, SIGNATURE: context.sign(announced_part(data))}
 

@@ -45,12 +45,15 @@ class Coming:
     version : str
         Of the model, as it was compiled.
     client_public : bytes
+    first_size : int
+        Queries of the first question.
     """
 
     key: SessionKey
     compiled: Compiled | None
     version: str
     client_public: bytes
+    first_size: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +93,7 @@ class Seat:
 
 
 def coming(
-    context: PartyContext, access: ModelAccess, client_public: bytes, input_bound: float
+    context: PartyContext, access: ModelAccess, client_public: bytes, first_size: int, input_bound: float
 ) -> tuple[Coming, Announcement]:
     """What a party brings to a session: its model compiled, and a fresh key.
 
@@ -116,7 +119,7 @@ def coming(
     channel = access.network.announce(context.round_digest)
     weights = "" if compiled is None else secrets.token_hex(16)
     plan = None if compiled is None else compiled.plan
-    return Coming(key, compiled, version, client_public), Announcement(key.public, channel, plan, weights)
+    return Coming(key, compiled, version, client_public, first_size), Announcement(key.public, channel, plan, weights)
 
 
 def _check_outputs(compiled: Compiled, context: PartyContext) -> None:
@@ -197,7 +200,9 @@ def agreed(
         Fewer models than its owner wants in a sum.
     """
     members = listed(tuple(context.peers), announced)
-    session = session_of(bytes.fromhex(context.round_digest), came.client_public, members, pool_size, context.rule)
+    session = session_of(
+        bytes.fromhex(context.round_digest), came.client_public, members, pool_size, came.first_size, context.rule
+    )
     if len(session.triples) < access.min_models:
         raise Refused(
             f"the sum would be over {len(session.triples)} models, helpers not counted; this party agrees to "

@@ -200,8 +200,10 @@ def test_other_announcements_make_another_session(tables):
         session_of(bytes(31) + b"\1", client, members, 4).id,
         session_of(bytes(32), SessionKey().public, members, 4).id,
         session_of(bytes(32), client, members, 5).id,
+        session_of(bytes(32), client, members, 4, 2).id,
+        session_of(bytes(32), client, members, 4, rule="hard_vote").id,
     }
-    assert len(ids | {session.id}) == 5
+    assert len(ids | {session.id}) == 7
 
 
 def test_scores_are_those_of_the_models(tables):
