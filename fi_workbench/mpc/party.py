@@ -21,6 +21,7 @@ from fi_workbench.core.peers import PeerFault, Peers
 from fi_workbench.mpc.compiled import Compiled
 from fi_workbench.mpc.crew import Crew, Unfinished
 from fi_workbench.mpc.keys import SessionKey
+from fi_workbench.mpc.leaving import close_at_exit
 from fi_workbench.mpc.lots import LotBook
 from fi_workbench.mpc.output import OutputStep
 from fi_workbench.mpc.playing import LotMaterial, PlayedRole, check_place, roles_of
@@ -78,15 +79,13 @@ class SecureParty:
     ) -> None:
         check_place(session, me, key, compiled)
         key.claim()
-        self.session, self.me = session, me
-        self._key, self._compiled, self._observer = key, compiled, observer
+        self.session, self.me, self._key, self._compiled, self._observer = session, me, key, compiled, observer
         self._peers = WatchedPeers(peers)
         self._seals = Seals(session, me, key, session.client_public)
         self._output = OutputStep(session, me, key) if me in session.senders else None
-        counts = session.opens == "label" and me in session.senders
-        self._votes = VoteStep(session, me, key, self._peers) if counts else None
+        self._votes = VoteStep(session, me, key, self._peers) if session.opens == "label" and self._output else None
         self._roles: dict[int, PlayedRole] = {}
-        # what the rounds carry comes with the rounds: nothing is made ahead
+        # nothing is made ahead that the rounds would have to carry
         self._ahead = (0, 0) if peers.relayed else (session.pool_size, session.first_size)
         self._book = LotBook(*self._ahead)
         self._crew = Crew(f"secure {me}")
@@ -94,6 +93,7 @@ class SecureParty:
         self._lock = threading.Lock()  # guards the book, the output and vote steps, and the following
         self._state: Literal["new", "setting up", "set up"] = "new"
         self._ended: BaseException | None = None
+        close_at_exit(self)
 
     @property
     def ready(self) -> int:

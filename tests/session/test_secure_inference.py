@@ -1,6 +1,8 @@
 """Secure inference as a mechanism of a federation in this process."""
 
 import re
+import subprocess
+import sys
 import threading
 import time
 
@@ -259,3 +261,20 @@ def test_hidden_queries_to_another_cohort_are_refused_where_the_difference_would
 def test_who_takes_part_with_anybody_is_warned(make, caplog):
     make().ask(queries(1))
     assert "who runs two members of a cohort can have the model of a third" in caplog.text
+
+
+LEFT_OPEN = """
+import numpy as np, torch
+import fi_workbench as fi
+def party(name):
+    module = torch.nn.Sequential(torch.nn.Linear(4, 4096), torch.nn.ReLU(), torch.nn.Linear(4096, 3))
+    return fi.Party.from_torch(module, name=name, classes=("a", "b", "c"), input_shape=(4,), device="cpu", data_size=9)
+federation = fi.Federation(map(party, "ABC"), mechanism="secure_inference", rule="mean_logit", history=None)
+print(federation.ask(np.zeros((16, 4), np.float32)).present)
+"""
+
+
+def test_an_interpreter_ends_in_order_while_masks_are_being_made():
+    """Threads that are cut off within torch would abort it."""
+    ended = subprocess.run([sys.executable, "-c", LEFT_OPEN], capture_output=True, text=True, timeout=100, check=False)
+    assert (ended.returncode, ended.stdout.strip()) == (0, "('A', 'B', 'C')"), ended.stderr
