@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -101,21 +102,20 @@ class Joined:
         self._token, self._on_event = token, on_event
         self._keys = key if isinstance(key, Keys) else KeyFile.load_or_create(key, party.name)
         self._journal: Journal = MemoryJournal() if isinstance(key, Keys) else FileJournal(journal_path(key))
-        self._log: OwnerLog | None = None
-        try:
+        with ExitStack() as failed:  # lets go of what was opened before the fault
+            failed.callback(self._journal.close)
             self._tls = trust(self._journal, link, fingerprint, root_certificates, insecure)
-            self._side = PartySide(party, self._keys.identity, policy, self._journal, network=peer_network(peers_at))
+            network = failed.enter_context(closing(peer_network(peers_at)))
+            self._side = PartySide(party, self._keys.identity, policy, self._journal, network=network)
+            failed.callback(self._side.stop)
             self._side.behave(dishonest)
             app = client_app(watched(self._side.handle, self._asked), {ANNOUNCE, RELEASED, *phases_of_all()})
             self._node = PartyNode(
                 app, link, self._keys.node, tls=self._tls, on_event=self._heard, poll_seconds=poll_seconds,
                 heartbeat_seconds=heartbeat_seconds,
             )  # fmt: skip
-            if log is not None:
-                self._log = OwnerLog(Path(log), party.name)
-        except BaseException:
-            self._journal.close()
-            raise
+            self._log = None if log is None else OwnerLog(Path(log), party.name)
+            failed.pop_all()
         self._changed = threading.Condition()
         self._state: State = "starting"
         self._error: Exception | None = None
