@@ -1,7 +1,7 @@
-"""Threads for a party's roles: they outlive queries, and hold up nobody's exit.
+"""Threads for a party's roles: they outlive queries, and do not hold up the interpreter's end.
 
-Ours rather than ``concurrent.futures``, whose threads the interpreter waits for when it ends: a peer that hangs must
-not hold it.
+Ours rather than ``concurrent.futures``, whose threads the interpreter waits for without a limit, before anything is
+closed: a peer that hangs must not hold it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
+
+from fi_workbench.mpc.leaving import computing
 
 _T = TypeVar("_T")
 
@@ -108,7 +110,8 @@ class Crew:
     def _run(self, call: Callable[[], None]) -> None:
         work: Callable[[], None] | None = call
         while work is not None:
-            work()
+            with computing():
+                work()
             with self._lock:
                 if self._closed:
                     return

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from fi_workbench.core.errors import Closed
+from fi_workbench.mpc.leaving import computing
 from fi_workbench.mpc.streams import Lot
 
 _STOP_SECONDS = 0.8
@@ -223,7 +224,8 @@ class Pool(Generic[_M]):
                 line.making = line.owed.popleft()
                 lot = Lot(line.size, line.making)
             try:
-                material = self._make(lot, lambda: self._pause(line))
+                with computing():
+                    material = self._make(lot, lambda: self._pause(line))
             except BaseException as error:  # noqa: BLE001 (ends the session, which tells whoever asks)
                 with self._changed:
                     line.making, line.thread = None, None

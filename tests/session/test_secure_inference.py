@@ -266,6 +266,7 @@ def test_who_takes_part_with_anybody_is_warned(make, caplog):
 LEFT_OPEN = """
 import numpy as np, torch
 import fi_workbench as fi
+torch.manual_seed(0)
 def party(name):
     module = torch.nn.Sequential(torch.nn.Linear(4, 4096), torch.nn.ReLU(), torch.nn.Linear(4096, 3))
     return fi.Party.from_torch(module, name=name, classes=("a", "b", "c"), input_shape=(4,), device="cpu", data_size=9)
