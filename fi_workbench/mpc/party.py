@@ -145,9 +145,8 @@ class SecureParty:
             self._run([partial(role.set_up, end) for role in self._roles.values()], end, "set_up")
         with self._lock:
             self._state = "set up"
-        n_ahead, first = self._ahead
-        if first:
-            self._pool.owe(first, range(n_ahead), 0)
+        if self._ahead[1]:
+            self._pool.owe(self._ahead[1], range(self._ahead[0]), 0)
 
     def answer(self, lot: Lot, sealed: bytes, end: float) -> bytes:
         """Play all roles for one lot, and seal this party's vector for the client.
@@ -181,14 +180,15 @@ class SecureParty:
             if self._state != "set up":
                 raise BadSession(f"{self.me} is not set up for this session: set_up first.")
         asked = self._seals.open_question(lot, sealed)
-        with self._lock:
-            # burned before anything is sent for it, and so whatever happens from here on
-            owed = self._book.burn(lot)
-            self._book.retire(asked.retired)
-            self._pool.owe(lot.n_queries, owed, lot.index)
-            self._pool.retire(asked.retired, self._book.floor(asked.retired))
-        with self._ending(), self._pool.answering():
-            vector = self._vector(lot, asked.masked, end)
+        with self._pool.answering():
+            with self._lock:
+                # burned before anything is sent for it, and so whatever happens from here on
+                owed = self._book.burn(lot)
+                self._book.retire(asked.retired)
+                self._pool.owe(lot.n_queries, owed, lot.index)
+                self._pool.retire(asked.retired, self._book.floor(asked.retired))
+            with self._ending():
+                vector = self._vector(lot, asked.masked, end)
         return self._seals.answer(lot, vector)
 
     def close(self) -> None:

@@ -5,7 +5,8 @@ parties make the same ones. Each size has a thread of its own, which makes its l
 each lot the triples in the order of their number. Take, of one size, the first (index, triple) that is not done at all
 three roles: all three have done what comes before, so each is at it, or held back at its door; and the three roles of
 one triple wait for one another in no circle. A thread is held back only while nobody here waits for its lot: by a full
-pool, or while an answer is under way. Once the lot is asked for, it is asked for at all, and nothing holds it back.
+pool, or while an answer is under way and a moment after it. Once the lot is asked for, it is asked for at all, and
+nothing holds it back.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from typing import Generic, Protocol, TypeVar
 from fi_workbench.core.errors import Closed
 from fi_workbench.mpc.leaving import computing
 from fi_workbench.mpc.streams import Lot
+
+_SETTLE_SECONDS = 0.01
+"""After an answer: others may still be at their parts of it, on the same computer perhaps, and it comes first."""
 
 _STOP_SECONDS = 0.8
 """How long :meth:`Pool.close` waits for threads that are in the middle of a computation."""
@@ -93,6 +97,7 @@ class Pool(Generic[_M]):
         self._max_bytes = max_bytes
         self._lines: dict[int, _Line[_M]] = {}
         self._n_answering = 0
+        self._settled_at = 0.0
         self._closed = False
         self._asked_last = 0
         self._changed = threading.Condition(threading.Lock())  # guards all of the above
@@ -140,7 +145,7 @@ class Pool(Generic[_M]):
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """While it lasts, nothing is made that no answer waits for."""
+        """While it lasts, and a moment longer, nothing is begun that no answer waits for."""
         with self._changed:
             self._n_answering += 1
         try:
@@ -148,6 +153,7 @@ class Pool(Generic[_M]):
         finally:
             with self._changed:
                 self._n_answering -= 1
+                self._settled_at = time.monotonic() + _SETTLE_SECONDS
                 self._changed.notify_all()
 
     def take(self, lot: Lot, end: float) -> _M:
@@ -198,11 +204,12 @@ class Pool(Generic[_M]):
             if thread is not threading.current_thread():
                 thread.join(max(0.0, last - time.monotonic()))
 
-    def _may_go(self, line: _Line[_M]) -> bool:
+    def _may_go(self, line: _Line[_M], now: float) -> bool:
         if self._closed or line.is_wanted:
             return True
         fits = not line.made or self._held() + line.last_bytes <= self._max_bytes
-        return (line.retired or (self._max_bytes > 0 and fits)) and not self._n_answering
+        quiet = not self._n_answering and now >= self._settled_at
+        return (line.retired or (self._max_bytes > 0 and fits)) and quiet
 
     def _held(self) -> int:
         return sum(material.n_bytes for line in self._lines.values() for material in line.made.values())
@@ -217,7 +224,8 @@ class Pool(Generic[_M]):
     def _run(self, line: _Line[_M]) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: not line.owed or self._may_go(line))
+                while line.owed and not self._may_go(line, now := time.monotonic()):
+                    self._changed.wait(self._settled_at - now if now < self._settled_at else None)
                 if self._closed or not line.owed:
                     line.thread = None
                     return

@@ -180,3 +180,14 @@ def test_closing_wakes_who_waits_and_leaves_no_thread() -> None:
     assert len(maker.made) == 1
     pool.owe(1, range(3, 5), 0)  # too late: nothing is begun
     assert not any(thread.name == "pool under test" for thread in threading.enumerate())
+
+
+def test_a_moment_after_an_answer_the_next_lot_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fi_workbench.mpc.pool._SETTLE_SECONDS", 0.8)
+    maker = Maker()
+    pool = maker.pool()
+    with pool.answering():
+        pool.owe(1, range(2), 0)
+    assert not maker.made, "others may still be at their parts of the answer"
+    wait_for(lambda: pool.ready == 2, "both lots")
+    pool.close()
