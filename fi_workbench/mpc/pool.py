@@ -26,6 +26,9 @@ from fi_workbench.mpc.streams import Lot
 _SETTLE_SECONDS = 0.01
 """After an answer: others may still be at their parts of it, on the same computer perhaps, and it comes first."""
 
+_IDLE_SECONDS = 30.0
+"""A thread to which no lot is owed for this long ends."""
+
 _STOP_SECONDS = 0.8
 """How long :meth:`Pool.close` waits for threads that are in the middle of a computation."""
 
@@ -129,10 +132,8 @@ class Pool(Generic[_M]):
             line.floor, line.retired = max(line.floor, floor), False
             line.drop()
             self._asked_last = size
-            self._changed.notify_all()
-            if line.thread is None and line.owed and not self._closed:
-                line.thread = threading.Thread(target=self._run, args=(line,), name=self._name, daemon=True)
-                line.thread.start()
+            if not self._n_answering:  # else when it is taken, or after the answer: nothing is woken beside that
+                self._wake(line)
 
     def retire(self, size: int, floor: int) -> None:
         """Drop lots of that size before ``floor``, also those yet to be made: others may wait for this party's part."""
@@ -154,7 +155,8 @@ class Pool(Generic[_M]):
             with self._changed:
                 self._n_answering -= 1
                 self._settled_at = time.monotonic() + _SETTLE_SECONDS
-                self._changed.notify_all()
+                for line in self._lines.values():
+                    self._wake(line)
 
     def take(self, lot: Lot, end: float) -> _M:
         """The material of a lot, given out once; waits until it is made.
@@ -176,13 +178,16 @@ class Pool(Generic[_M]):
         with self._changed:
             line = self._lines[lot.n_queries]
             line.wanted = max(line.wanted, lot.index)
-            self._changed.notify_all()
+            if lot.index not in line.made:
+                self._wake(line)
             left = max(0.0, end - time.monotonic())
             self._changed.wait_for(lambda: self._closed or lot.index in line.made, left)
             if self._closed:
                 raise Closed("The pool was closed while a lot was waited for.")
             if lot.index not in line.made:
                 raise TimeoutError(f"Lot {lot.index} of {lot.n_queries} queries was not made in time.")
+            if not self._n_answering:
+                self._changed.notify_all()  # there is room
             return line.made.pop(lot.index)
 
     def stop(self) -> None:
@@ -204,6 +209,12 @@ class Pool(Generic[_M]):
             if thread is not threading.current_thread():
                 thread.join(max(0.0, last - time.monotonic()))
 
+    def _wake(self, line: _Line[_M]) -> None:
+        self._changed.notify_all()
+        if line.thread is None and line.owed and not self._closed:
+            line.thread = threading.Thread(target=self._run, args=(line,), name=self._name, daemon=True)
+            line.thread.start()
+
     def _may_go(self, line: _Line[_M], now: float) -> bool:
         if self._closed or line.is_wanted:
             return True
@@ -221,12 +232,23 @@ class Pool(Generic[_M]):
             if self._closed:
                 raise Closed("The pool was closed.")
 
+    def _next(self, line: _Line[_M]) -> bool:
+        """Wait until the next lot may be made; False where none will be."""
+        idle_at = time.monotonic() + _IDLE_SECONDS
+        while not self._closed and (line.owed or not line.retired):
+            now = time.monotonic()
+            if line.owed and self._may_go(line, now):
+                return True
+            if not line.owed and now >= idle_at:
+                return False
+            settles = line.owed and now < self._settled_at
+            self._changed.wait(self._settled_at - now if settles else None if line.owed else idle_at - now)
+        return False
+
     def _run(self, line: _Line[_M]) -> None:
         while True:
             with self._changed:
-                while line.owed and not self._may_go(line, now := time.monotonic()):
-                    self._changed.wait(self._settled_at - now if now < self._settled_at else None)
-                if self._closed or not line.owed:
+                if not self._next(line):
                     line.thread = None
                     return
                 line.making = line.owed.popleft()
