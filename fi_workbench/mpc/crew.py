@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
+from fi_workbench.mpc.batch import as_batch
 from fi_workbench.mpc.leaving import computing
 
 _T = TypeVar("_T")
@@ -89,7 +90,8 @@ class Crew:
         for number, call in enumerate(calls[1:], start=1):
             self.start(partial(one, number, call))
         if calls:
-            one(0, calls[0])
+            with as_batch():
+                one(0, calls[0])
         with done:
             left = max(0.0, end + GRACE_SECONDS - time.monotonic())
             done.wait_for(lambda: failures or len(results) == len(calls), left)
@@ -110,7 +112,7 @@ class Crew:
     def _run(self, call: Callable[[], None]) -> None:
         work: Callable[[], None] | None = call
         while work is not None:
-            with computing():
+            with computing(), as_batch():
                 work()
             with self._lock:
                 if self._closed:

@@ -7,8 +7,6 @@ finds W behind it; and an evaluator that serves all models reads off every singl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -84,23 +82,20 @@ class OutputStep:
         self._noise_bound = NOISE_BOUND // len(session.triples)
         self._zero_shares = ZeroShares(session, me, key, "output")
 
-    def vector(self, lot: Lot, shares: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:
-        """What this sender sends the client, (query, output), 32 fractional bits.
+    def hiding(self, lot: Lot) -> NDArray[np.uint64]:
+        """What this sender adds to its shares of a lot's outputs: its share of zero, and its noise; ahead of time.
 
-        Parameters
-        ----------
-        lot : Lot
-        shares : sequence of ndarray
-            (query, output): this sender's share of the output of each model of which it is owner or evaluator.
+        Returns
+        -------
+        ndarray of uint64
+            (query, output), 32 fractional bits.
 
         Raises
         ------
         MaskReused
-            The lot had its vector already.
+            The lot had it already.
         """
         total = self._zero_shares.share(lot)
-        for share in shares:
-            total += share
         if self._blurs:
             total += self._low_noise(total.shape)
         return total

@@ -211,7 +211,10 @@ class SecureParty:
         for number, role in self._roles.items():
             pause()
             made[number] = role.offline(lot, time.monotonic() + _AHEAD_SECONDS)
-        return LotMaterial(made)
+        if self._output is None:
+            return LotMaterial(made, None)
+        with self._lock:  # streams are for one thread at a time
+            return LotMaterial(made, self._output.hiding(lot))
 
     def _vector(self, lot: Lot, masked: NDArray[np.uint64] | None, end: float) -> NDArray[np.uint64] | None:
         try:
@@ -228,10 +231,7 @@ class SecureParty:
         shares = [share for share in self._run(calls, end, about) if share is not None]
         if self.session.opens == "label":
             shares = self._label(lot, shares, material, end, about)
-        if self._output is None:
-            return None
-        with self._lock:  # streams are for one thread at a time
-            return self._output.vector(lot, shares)
+        return None if material.hiding is None else sum(shares, material.hiding)
 
     def _label(
         self, lot: Lot, votes: list[NDArray[np.uint64]], material: LotMaterial, end: float, about: str

@@ -41,14 +41,24 @@ class PlayedRole(Protocol):
 
 @dataclass(frozen=True)
 class LotMaterial:
-    """What a party's roles need to answer one lot, by the number of their triple."""
+    """What a party needs to answer one lot.
+
+    Parameters
+    ----------
+    by_number : mapping of int to Made
+        What its roles need, by the number of their triple.
+    hiding : ndarray of uint64 or None
+        Of the output step; None of a party that sends the client nothing.
+    """
 
     by_number: Mapping[int, Made]
+    hiding: NDArray[np.uint64] | None
 
     @property
     def n_bytes(self) -> int:
         """Of memory."""
-        return sum(material.n_bytes for material in self.by_number.values())
+        own = 0 if self.hiding is None else self.hiding.nbytes
+        return own + sum(material.n_bytes for material in self.by_number.values())
 
 
 def roles_of(

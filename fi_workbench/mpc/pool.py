@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from fi_workbench.core.errors import Closed
+from fi_workbench.mpc.batch import as_batch
 from fi_workbench.mpc.leaving import computing
 from fi_workbench.mpc.streams import Lot
 
@@ -254,7 +255,7 @@ class Pool(Generic[_M]):
                 line.making = line.owed.popleft()
                 lot = Lot(line.size, line.making)
             try:
-                with computing():
+                with computing(), as_batch():
                     material = self._make(lot, lambda: self._pause(line))
             except BaseException as error:  # noqa: BLE001 (ends the session, which tells whoever asks)
                 with self._changed:

@@ -25,6 +25,7 @@ from fi_workbench.mpc.roles.materials import (
 )
 from fi_workbench.mpc.roles.role import HeldValues, Place, RoleRunner, Words, local
 from fi_workbench.mpc.roles.tournament import PADDING, Tournament
+from fi_workbench.mpc.small_matrix import SmallMatrix
 from fi_workbench.mpc.streams import SET_UP, Lot, MaskSource, TripleKeys
 from fi_workbench.mpc.widths import SHORT
 
@@ -54,6 +55,11 @@ class OwnerRole(RoleRunner):
     ) -> None:
         super().__init__("owner", triple, number, plan, keys, peers)
         self._weights = {layer.step: layer for layer in weights}
+        self._matrices = {
+            layer.step: SmallMatrix.of(layer.weight, self._bits[layer.step + 1])
+            for layer in weights
+            if isinstance(plan.steps[layer.step].operation, Dense)
+        }
         self._private = MaskSource.private()
 
     def set_up(self, end: float) -> None:
@@ -193,7 +199,12 @@ class OwnerRole(RoleRunner):
             return self._maximum(here, operation, value, parts, end)
         (part,) = parts
         if isinstance(operation, Dense | Conv) and isinstance(part, OwnerProduct):
-            made = ring.linear(operation, self._weights[here.step].weight, value)
+            matrix = self._matrices.get(here.step)
+            made = (
+                ring.linear(operation, self._weights[here.step].weight, value)
+                if matrix is None
+                else matrix.times(value)
+            )
             made += part.addend
             return made
         share = value.reshape(-1)

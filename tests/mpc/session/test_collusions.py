@@ -147,7 +147,7 @@ def vectors_of_lots(rig: Rig) -> Iterator[dict[str, np.ndarray]]:
     steps = {name: OutputStep(rig.session, name, rig.keys[name]) for name in rig.session.senders}
     fixed = np.full((4, N_OUT), 5, np.uint64)
     for index in range(N_LOTS):
-        yield {name: step.vector(Lot(4, index), [fixed]) for name, step in steps.items()}
+        yield {name: fixed + step.hiding(Lot(4, index)) for name, step in steps.items()}
 
 
 def test_what_honest_senders_send_is_uniform_given_its_sum(broken: bool) -> None:
