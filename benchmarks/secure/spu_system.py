@@ -30,6 +30,8 @@ class Spu:
 
     name, whole = "SPU ABY3, 3 parties", True
     trust = "no two of 3 collude: three parties, semi-honest; no single one sees query, models or answers"
+    models = ("mlp", "lenet", "cnn")
+    """Those that are written for it here."""
 
     def __init__(self, python: str, places: Sequence[Place], folder: Path) -> None:
         self._folder = folder

@@ -109,7 +109,12 @@ def side_by_side(cases: Sequence[Case], folder: Path, recipes: Recipes, said: Sa
         for case in cases:
             said(f"{case.title} ...")
             heavy = case.model == "resnet18" or (case.model == "cnn" and case.n_queries > 1)
-            chosen = [one for one in systems if not heavy or "a third for masks" not in one.name]
+            chosen = [
+                one
+                for one in systems
+                if not (heavy and "a third for masks" in one.name)
+                and not (isinstance(one, Spu) and case.model not in one.models)
+            ]
             yield _told(case, measure(case, chosen, said))
 
 
