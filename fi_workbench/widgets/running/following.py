@@ -47,6 +47,7 @@ class Following:
         )
         self._sure: deque[tuple[int, int, int | None]] = deque(maxlen=window)  # queries, answered, answered rightly
         self._below: float | None = None
+        self._valued: tuple[str, object] | None = None
         self._earnings = Earnings()
         self._last: tuple[RoundRecord, Question] | None = None
 
@@ -80,6 +81,10 @@ class Following:
         self._last = record, question
         numbers = self._numbers(record)
         shares = record.contributions
+        if (valued := (record.contribution, record.settings.get("contribution_options"))) != self._valued:
+            self._valued = valued
+            self._shares.clear()  # shares by another method, or under other options, mean something else
+            self._latencies.clear()
         self._shares.append({number: None if shares is None else float(shares[k]) for k, number in enumerate(numbers)})
         by_name = dict(zip(record.parties, numbers, strict=True))
         self._latencies.append(
