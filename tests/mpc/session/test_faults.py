@@ -15,17 +15,25 @@ from tests.mpc.session.rig import Board, Rig, first_error, queries_of
 SECONDS, SILENCE_SECONDS = 20.0, 0.4
 """What is noticed at once does not wait for its deadline; silence is noticed at it."""
 
-N_MESSAGES_ALONE, N_MESSAGES_ROTATING = 13, 39
+N_MESSAGES_ALONE, N_MESSAGES_ROTATING, N_MESSAGES_LABEL = 13, 39, 16
 
 KINDS = ("dies", "is silent", "sends too little", "sends too much", "sends nothing")
 
 
 @cache
-def messages(n_owners: int, n_helpers: int) -> tuple[tuple[str, str, str], ...]:
+def messages(n_owners: int, n_helpers: int, opens: str = "sum") -> tuple[tuple[str, str, str], ...]:
     """All of a session's first question: from whom, to whom, tag; in one fixed order."""
-    with Rig(n_owners, n_helpers, pool_size=0) as rig:
+    with Rig(n_owners, n_helpers, opens=opens, pool_size=0) as rig:
         rig.ask(queries_of(1))
         return tuple(sorted({(sender, to, tag) for sender, to, tag, _ in rig.board.log}))
+
+
+@cache
+def label_messages() -> tuple[tuple[str, str, str], ...]:
+    """Those of three models' first question that are about the label."""
+    with Rig(3, opens="label", pool_size=0) as rig:
+        number = rig.session.label_number
+    return tuple(place for place in messages(3, 0, "label") if place[2].startswith(f"{number}/"))
 
 
 def board_with(place: tuple[str, str, str], kind: str) -> Board:
@@ -43,9 +51,9 @@ def board_with(place: tuple[str, str, str], kind: str) -> Board:
     return board
 
 
-def check_fault(n_owners: int, n_helpers: int, place: tuple[str, str, str], kind: str) -> None:
+def check_fault(n_owners: int, n_helpers: int, place: tuple[str, str, str], kind: str, opens: str = "sum") -> None:
     sender, to, tag = place
-    rig = Rig(n_owners, n_helpers, pool_size=0, board=board_with(place, kind))
+    rig = Rig(n_owners, n_helpers, opens=opens, pool_size=0, board=board_with(place, kind))
     seconds = SILENCE_SECONDS if kind == "is silent" else SECONDS
     try:
         began = time.monotonic()
@@ -78,6 +86,7 @@ def check_fault(n_owners: int, n_helpers: int, place: tuple[str, str, str], kind
 def test_the_messages_are_as_many_as_are_tampered_with_below() -> None:
     assert len(messages(1, 2)) == N_MESSAGES_ALONE
     assert len(messages(3, 0)) == N_MESSAGES_ROTATING
+    assert len(label_messages()) == N_MESSAGES_LABEL
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -89,6 +98,12 @@ def test_each_message_of_one_model(number: int, kind: str) -> None:
 @pytest.mark.parametrize("number", range(0, N_MESSAGES_ROTATING, 3))
 def test_a_death_at_a_message_of_three_models(number: int) -> None:
     check_fault(3, 0, messages(3, 0)[number], "dies")
+
+
+@pytest.mark.parametrize("kind", ["dies", "sends too little"])
+@pytest.mark.parametrize("number", range(N_MESSAGES_LABEL))
+def test_each_message_of_the_label(number: int, kind: str) -> None:
+    check_fault(3, 0, label_messages()[number], kind, "label")
 
 
 def test_a_new_session_of_the_same_parties_answers() -> None:
