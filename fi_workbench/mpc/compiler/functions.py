@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812 (torch's own name for it)
 
 from fi_workbench.mpc.compiler import pooling
 from fi_workbench.mpc.compiler.graph import Floats
-from fi_workbench.mpc.compiler.layers import batch_norm, clipped, is_floating, padding_of
+from fi_workbench.mpc.compiler.layers import batch_norm, clipped, is_floating, leaky, padding_of
 from fi_workbench.mpc.compiler.tracked import Tracked, Trail
 
 _ASKED = ("size", "dim", "numel", "ndimension")
@@ -91,7 +91,7 @@ def _add(trail: Trail, value: Any, other: Any, *, alpha: float = 1) -> Tracked:
 
 def _sub(trail: Trail, value: Any, other: Any) -> Tracked:
     if isinstance(value, Tracked) and isinstance(other, Tracked):
-        raise trail.refused("subtracts one value from another")
+        return trail.sum(value, _neg(trail, other))
     if isinstance(value, Tracked):
         return trail.scale(value, np.ones(value.shape[0]), -_constant(trail, value, other))
     return trail.scale(other, -np.ones(other.shape[0]), _constant(trail, other, value))
@@ -123,6 +123,14 @@ def _relu(trail: Trail, value: Tracked, *_in_place: Any, **_options: Any) -> Tra
 
 def _relu6(trail: Trail, value: Tracked, *_in_place: Any, **_options: Any) -> Tracked:
     return trail.clipped(value, 6.0)
+
+
+def _leaky_relu(trail: Trail, value: Tracked, negative_slope: float = 0.01, *_in_place: Any, **_opt: Any) -> Tracked:
+    return leaky(trail, value, negative_slope)
+
+
+def _prelu(trail: Trail, value: Tracked, weight: Any) -> Tracked:
+    return leaky(trail, value, weight)
 
 
 def _hardtanh(
@@ -220,6 +228,8 @@ _FUNCTIONS: dict[str, Callable[..., Tracked]] = {
     "neg": _neg,
     "relu": _relu,
     "relu6": _relu6,
+    "leaky_relu": _leaky_relu,
+    "prelu": _prelu,
     "hardtanh": _hardtanh,
     "clamp": _clamp,
     "mean": _mean,

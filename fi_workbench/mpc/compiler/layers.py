@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -82,6 +83,14 @@ def clipped(trail: Trail, value: Tracked, lowest: Any, highest: Any) -> Tracked:
     return trail.clipped(value, ceiling)
 
 
+def leaky(trail: Trail, value: Tracked, slope: Any) -> Tracked:
+    """With one slope below 0, or one for each channel."""
+    numbers = trail.checked(torch.as_tensor(slope)).reshape(-1)
+    if len(numbers) not in (1, value.shape[0]):
+        raise trail.refused(f"has {len(numbers)} slopes for {value.shape[0]} channels", "one slope, or one each")
+    return trail.leaky(value, np.broadcast_to(numbers, value.shape[:1]))
+
+
 def _linear(trail: Trail, layer: nn.Linear, value: Tracked) -> Tracked:
     return trail.linear(value, layer.weight, layer.bias)
 
@@ -118,6 +127,9 @@ _HANDLERS: tuple[tuple[Any, _Handler], ...] = (
     ((nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm), _norm),
     (nn.ReLU, lambda trail, _, value: trail.rectify(value)),
     (nn.Hardtanh, lambda trail, layer, value: clipped(trail, value, layer.min_val, layer.max_val)),  # ReLU6 is one
+    (nn.LeakyReLU, lambda trail, layer, value: leaky(trail, value, layer.negative_slope)),
+    (nn.PReLU, lambda trail, layer, value: leaky(trail, value, layer.weight)),
+    (nn.RReLU, lambda trail, layer, value: leaky(trail, value, (layer.lower + layer.upper) / 2)),
     ((nn.Flatten, nn.Unflatten), _reordered),
     (nn.MaxPool2d, _max_pool),
     (nn.AvgPool2d, _avg_pool),

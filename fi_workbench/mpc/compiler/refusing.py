@@ -8,7 +8,7 @@ RELU_INSTEAD = "nn.ReLU, with some epochs of training after the exchange"
 
 NEAREST = {
     **dict.fromkeys(
-        ("GELU", "SiLU", "ELU", "SELU", "CELU", "Mish", "Sigmoid", "Tanh", "LeakyReLU", "PReLU", "RReLU", "Softplus"),
+        ("GELU", "SiLU", "ELU", "SELU", "CELU", "Mish", "Sigmoid", "Tanh", "Softplus"),
         RELU_INSTEAD,
     ),
     **dict.fromkeys(("Hardswish", "Hardsigmoid", "Hardtanh", "LogSigmoid", "Softsign", "Threshold"), RELU_INSTEAD),
@@ -32,15 +32,14 @@ NEAREST = {
     **dict.fromkeys(("Cat", "Concat", "Concatenate", "Stack"), "a sum of two branches, as in a residual network"),
     **dict.fromkeys(("Upsample", "PixelShuffle", "Interpolate"), "a convolution with stride 1"),
     "Bilinear": "nn.Linear on one value",
-    "Sub": "a sum, with the sign in the weights of the layer before it",
     "Mul": "a product with a constant, or a layer of weights",
     "Matmul": "nn.Linear with fixed weights",
 }
 """By a layer's kind; a function's kind is its name in the same spelling."""
 
 SUPPORTED = (
-    "Linear, Conv2d, BatchNorm1d/2d, ReLU, ReLU6, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, Flatten, additions, means "
-    "over positions, Dropout and Identity"
+    "Linear, Conv2d, BatchNorm1d/2d, ReLU, ReLU6, LeakyReLU, PReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, Flatten, "
+    "additions and subtractions, means over positions, Dropout and Identity"
 )
 
 

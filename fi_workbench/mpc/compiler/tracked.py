@@ -108,6 +108,14 @@ class Trail:
         above = self.rectify(self.scale(value, ones, -ceiling * ones))
         return self.sum(self.rectify(value), self.scale(above, -ones, 0 * ones))
 
+    def leaky(self, value: Tracked, slope: Floats) -> Tracked:
+        """Times a slope where it is below 0, by channel, (channel,): slope y + (1 - slope) relu(y)."""
+        rectified = self.rectify(value)
+        if not slope.any():
+            return rectified
+        none = np.zeros(value.shape[0])
+        return self.sum(self.scale(rectified, 1 - slope, none), self.scale(value, slope, none))
+
     def largest(self, value: Tracked, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Tracked:
         """The maximum of each window."""
         self.check_image(value)

@@ -12,7 +12,7 @@ from tests.mpc.roles.trio import Trio
 
 
 class Odd(nn.Module):
-    """Padded and dilated windows, groups, a norm of its own, unequal factors, a residual and a clipped ReLU."""
+    """Padded and dilated windows, groups, a norm of its own, unequal factors, a residual, a clipped and a leaky ReLU."""
 
     def __init__(self):
         super().__init__()
@@ -26,7 +26,7 @@ class Odd(nn.Module):
         x = self.norm(F.relu(x))
         x = F.relu6(self.second(x) + F.avg_pool2d(F.relu(x), 3, 1, 1))
         x = F.max_pool2d(x + F.relu(-x), 2, 1, dilation=(2, 1))
-        return self.head(x.flatten(1)).relu()
+        return F.leaky_relu(self.head(x.flatten(1)), 0.3)
 
 
 @pytest.mark.parametrize(("make", "shape"), [(Odd, (4, 8, 8)), (ResNet18, (3, 8, 8))])

@@ -30,7 +30,6 @@ def holding(layer):
 LAYERS = [
     (nn.GELU(), "nn.ReLU"),
     (nn.SiLU(), "nn.ReLU"),
-    (nn.LeakyReLU(), "nn.ReLU"),
     (nn.ELU(), "nn.ReLU"),
     (nn.Sigmoid(), "nn.ReLU"),
     (nn.Tanh(), "nn.ReLU"),
@@ -54,7 +53,7 @@ LAYERS = [
     (nn.AvgPool2d(3, ceil_mode=True), "ceil_mode=False"),
     (nn.Linear(8, 8), "Flatten"),
     (nn.Upsample(scale_factor=2), "convolution"),
-    (nn.PReLU(), "nn.ReLU"),
+    (nn.PReLU(3), "one slope"),
     (nn.Embedding(4, 4), "one of Linear"),
 ]
 
@@ -84,10 +83,9 @@ FUNCTIONS = {
     "tanh": (lambda x: x.tanh(), "nn.ReLU"),
     "softmax": (lambda x: F.softmax(x, 1), "logits"),
     "log_softmax": (lambda x: x.log_softmax(1), "logits"),
-    "leaky_relu": (F.leaky_relu, "nn.ReLU"),
+    "elu": (F.elu, "nn.ReLU"),
     "cat": (lambda x: torch.cat([x, x], 1), "sum of two branches"),
     "mul": (lambda x: x * x, "a constant"),
-    "sub": (lambda x: x - F.relu(x), "a sum"),
     "matmul": (lambda x: x @ x, "nn.Linear"),
     "layer_norm": (lambda x: F.layer_norm(x, (8, 8)), "BatchNorm2d"),
     "clamp": (lambda x: x.clamp(-1, 1), "Hardtanh(0, c)"),
