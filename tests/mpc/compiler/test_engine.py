@@ -12,7 +12,7 @@ from tests.mpc.roles.trio import Trio
 
 
 class Odd(nn.Module):
-    """Padded and dilated windows, groups, a norm of its own, unequal factors, a residual, a clipped and a leaky ReLU."""
+    """Odd windows, groups, a norm of its own, unequal factors, a residual, a clipped and a leaky ReLU."""
 
     def __init__(self):
         super().__init__()
