@@ -13,6 +13,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+import nbformat
 import pytest
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
@@ -183,6 +184,21 @@ def run_command(page):
 def run_all(run_command):
     """Run all cells of the current notebook and wait until the last has finished."""
     return lambda: run_command("notebook:run-all-cells")
+
+
+@pytest.fixture
+def box(request, page, lab, open_notebook, run_all):
+    """The workbench that the module's ``CELL`` makes, in a notebook of its own, once its ``READY`` is drawn."""
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    notebook = nbformat.v4.new_notebook(metadata=metadata, cells=[nbformat.v4.new_code_cell(request.module.CELL)])
+    name = f"{request.module.__name__.rpartition('.')[2]}-{time.time_ns()}.ipynb"
+    nbformat.write(notebook, lab.root / name)
+    open_notebook(name)
+    page.evaluate("() => jupyterapp.shell.collapseLeft()")
+    run_all()
+    box = page.locator(".fi-workbench").first
+    box.locator(getattr(request.module, "READY", ".fi-contribution-bars svg")).first.wait_for(timeout=60_000)
+    return box
 
 
 @pytest.fixture(scope="session")

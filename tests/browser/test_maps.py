@@ -1,11 +1,10 @@
 """The agreement and the gaming page in real JupyterLab: found by pointing, by keys, and by a sweep."""
 
 import re
-import time
 
-import nbformat
-import pytest
 from playwright.sync_api import expect
+
+from tests.browser.tabs import open_tab
 
 CELL = """
 import ipywidgets
@@ -42,22 +41,11 @@ desk.driver.run(3)
 box
 """
 
-
-@pytest.fixture
-def box(page, lab, open_notebook, run_all):
-    content = nbformat.v4.new_notebook(
-        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
-        cells=[nbformat.v4.new_code_cell(CELL)],
-    )
-    name = f"maps-{time.time_ns()}.ipynb"
-    nbformat.write(content, lab.root / name)
-    page.set_viewport_size({"width": 1300, "height": 1900})
-    open_notebook(name)
-    run_all()
-    return page.locator(".fi-workbench").first
+READY = "[data-testid=fi-heat-map]"
 
 
 def test_student_finds_the_twin_and_what_copying_pays(page, box, screenshot):
+    page.set_viewport_size({"width": 1300, "height": 1900})
     maps = box.get_by_test_id("fi-heat-map")
     agreement, redundancy, _, true = (maps.nth(k) for k in range(4))
     expect(agreement).to_have_attribute("data-status", "drawn", timeout=30_000)
@@ -94,8 +82,7 @@ def test_student_finds_the_twin_and_what_copying_pays(page, box, screenshot):
     expect(agreement.get_by_test_id("fi-table").locator("tbody tr").first).to_have_text(re.compile(r"A-[\d.]+100"))
 
     # What copying pays, and that commit-reveal ends it.
-    box.locator(".lm-TabBar-tab", has_text="Gaming").click()
-    gain = box.locator(".fi-page-gaming").get_by_test_id("fi-heat-map").first
+    gain = open_tab(box, "Gaming").get_by_test_id("fi-heat-map").first
     expect(gain).to_have_attribute("data-status", "empty")
     box.locator(".fi-gaming-go").click()
     expect(gain).to_have_attribute("data-status", "drawn", timeout=20_000)

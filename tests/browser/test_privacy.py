@@ -2,9 +2,9 @@
 
 import re
 
-import nbformat
-import pytest
 from playwright.sync_api import expect
+
+from tests.browser.tabs import n_rows_of_tabs, open_tab, resize
 
 CELL = """
 import fi_workbench as fi
@@ -15,37 +15,6 @@ federation = fi.Federation(made.parties, dataset=made.dataset, policies=policies
 workbench = fi.Workbench(federation)
 workbench
 """
-
-
-@pytest.fixture
-def box(page, lab, open_notebook, run_all):
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    notebook = nbformat.v4.new_notebook(metadata=metadata, cells=[nbformat.v4.new_code_cell(CELL)])
-    nbformat.write(notebook, lab.root / "privacy.ipynb")
-    open_notebook("privacy.ipynb")
-    page.evaluate("() => jupyterapp.shell.collapseLeft()")
-    run_all()
-    box = page.locator(".fi-workbench").first
-    box.locator(".fi-contribution-bars svg").wait_for(timeout=60_000)
-    return box
-
-
-def open_tab(box, name):
-    box.locator(".lm-TabBar-tab", has_text=re.compile(f"^{name}$")).click()
-
-
-def resize(page, box, width):
-    outside = page.viewport_size["width"] - box.bounding_box()["width"]
-    page.set_viewport_size({"width": round(width + outside), "height": 1500})
-    page.wait_for_function("w => Math.abs(document.querySelector('.fi-workbench').clientWidth - w) < 2", arg=width)
-    page.wait_for_function(
-        "() => {const n = document.querySelector('.fi-workbench'); return n.scrollWidth <= n.clientWidth}"
-    )
-
-
-def n_rows_of_tabs(box):
-    tabs = box.locator(".fi-tabs > .lm-TabBar .lm-TabBar-tab")
-    return tabs.evaluate_all("tabs => new Set(tabs.map(tab => Math.round(tab.getBoundingClientRect().top))).size")
 
 
 def test_promise_matrix_and_budgets(page, box, run_command, screenshot):

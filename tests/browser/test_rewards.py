@@ -2,9 +2,9 @@
 
 import re
 
-import nbformat
-import pytest
 from playwright.sync_api import expect
+
+from tests.browser.tabs import open_tab
 
 CELL = """
 import fi_workbench as fi
@@ -17,22 +17,8 @@ workbench
 """
 
 
-@pytest.fixture
-def box(page, lab, open_notebook, run_all):
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    notebook = nbformat.v4.new_notebook(metadata=metadata, cells=[nbformat.v4.new_code_cell(CELL)])
-    nbformat.write(notebook, lab.root / "rewards.ipynb")
-    open_notebook("rewards.ipynb")
-    page.evaluate("() => jupyterapp.shell.collapseLeft()")
-    run_all()
-    box = page.locator(".fi-workbench").first
-    box.locator(".fi-contribution-bars svg").wait_for(timeout=30_000)
-    return box
-
-
 def test_pay_and_deposit(box, screenshot):
-    box.locator(".lm-TabBar-tab", has_text=re.compile("^Rewards$")).click()
-    rewards = box.locator(".fi-page-rewards")
+    rewards = open_tab(box, "Rewards")
     expect(rewards.locator(".fi-ledger-text")).to_contain_text("20.000000")
 
     # B is set to misbehave, and the stream runs until the money is spent: eight rounds.

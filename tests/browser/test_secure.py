@@ -2,11 +2,9 @@
 
 import re
 
-import nbformat
-import pytest
 from playwright.sync_api import expect
 
-from tests.browser.test_privacy import n_rows_of_tabs, open_tab, resize
+from tests.browser.tabs import n_rows_of_tabs, open_tab, resize
 
 CELL = """
 import fi_workbench as fi
@@ -15,19 +13,6 @@ federation = fi.Federation.demo("digits", n_parties=3, model="mlp", epochs=2, hi
 workbench = fi.Workbench(federation)
 workbench
 """
-
-
-@pytest.fixture
-def box(page, lab, open_notebook, run_all):
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    notebook = nbformat.v4.new_notebook(metadata=metadata, cells=[nbformat.v4.new_code_cell(CELL)])
-    nbformat.write(notebook, lab.root / "secure.ipynb")
-    open_notebook("secure.ipynb")
-    page.evaluate("() => jupyterapp.shell.collapseLeft()")
-    run_all()
-    box = page.locator(".fi-workbench").first
-    box.locator(".fi-contribution-bars svg").wait_for(timeout=60_000)
-    return box
 
 
 def test_one_query_is_looked_into_step_by_step(page, box, run_command, screenshot):

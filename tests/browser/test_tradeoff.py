@@ -1,10 +1,8 @@
 """Trade-off and Leakage in real JupyterLab: a sweep, a mark that is loaded by a click and by a key, a leak measured."""
 
-import re
-
-import nbformat
-import pytest
 from playwright.sync_api import expect
+
+from tests.browser.tabs import open_tab
 
 CELL = """
 import fi_workbench as fi
@@ -24,27 +22,9 @@ workbench
 """
 
 
-@pytest.fixture
-def box(page, lab, open_notebook, run_all):
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    notebook = nbformat.v4.new_notebook(metadata=metadata, cells=[nbformat.v4.new_code_cell(CELL)])
-    nbformat.write(notebook, lab.root / "tradeoff.ipynb")
-    open_notebook("tradeoff.ipynb")
-    page.evaluate("() => jupyterapp.shell.collapseLeft()")
-    run_all()
-    box = page.locator(".fi-workbench").first
-    box.locator(".fi-contribution-bars svg").wait_for(timeout=30_000)
-    return box
-
-
-def opened(box, title):
-    box.locator(".lm-TabBar-tab", has_text=re.compile(f"^{title}$")).click()
-    return box.locator(f".fi-page-{title.lower()}")
-
-
 def test_sweep_load_and_measure(page, box, screenshot):
     page.set_viewport_size({"width": 1230, "height": 1500})
-    sweep = opened(box, "Trade-off")
+    sweep = open_tab(box, "Trade-off")
     expect(sweep.locator(".fi-trade-how")).to_contain_text("17 settings, 85 rounds")
     sweep.locator(".fi-trade-go").click()
     plot = sweep.locator("[data-testid=fi-trade-off-plot]")
@@ -84,7 +64,7 @@ def test_sweep_load_and_measure(page, box, screenshot):
     expect(sweep.locator(".fi-trade-refused tbody tr")).to_contain_text("must see each answer")
 
     # Nobody else sees anything: chance, at no cost. The coordinator does.
-    leak = opened(box, "Leakage")
+    leak = open_tab(box, "Leakage")
     leak.locator(".fi-leak-role select").select_option("the other parties")
     expect(leak.locator(".fi-leak-how")).to_contain_text("asks nothing")
     leak.locator(".fi-leak-go").click()

@@ -1,12 +1,13 @@
 """The workbench in real JupyterLab, used as a newcomer would use it."""
 
 import json
-import re
 import time
 
 import pytest
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import expect
+
+from tests.browser.tabs import open_tab
 
 NOTEBOOK = "notebooks/01_first_federation.ipynb"
 TABS = (
@@ -115,12 +116,6 @@ def reaches(box, number, view="fi-contribution-bars"):
 
 def widths(box):
     return box.locator(BARS).evaluate_all("bars => bars.map(bar => bar.getBoundingClientRect().width)")
-
-
-def open_tab(box, title):
-    tab = box.locator(".lm-TabBar-tab", has_text=re.compile(f"^{title}$"))
-    tab.click()
-    expect(tab).to_have_class(re.compile("lm-mod-current"))
 
 
 def test_stream(page, workbench, screenshot):
