@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Mapping
 
-from fi_workbench.core.peers import Buffer, PeerFault, Peers, Traffic
+from fi_workbench.core.peers import Buffer, Peers, PeersThrough, Traffic
 
 PHASES = ("set_up", "offline", "online")
 
@@ -40,8 +39,8 @@ class Depths:
         return max(reached, default=1) + 1
 
 
-class CountedPeers:
-    """The channels of :class:`~fi_workbench.core.peers.Peers`, which they go through unchanged.
+class CountedPeers(PeersThrough):
+    """Channels that others are used through unchanged, counted.
 
     Parameters
     ----------
@@ -51,7 +50,8 @@ class CountedPeers:
     """
 
     def __init__(self, peers: Peers, depths: Depths | None = None) -> None:
-        self._peers, self._depths = peers, depths
+        super().__init__(peers)
+        self._depths = depths
         self._lock = threading.Lock()
         self._counted: dict[str, Traffic] = dict.fromkeys(PHASES, Traffic())
 
@@ -61,18 +61,6 @@ class CountedPeers:
         with self._lock:
             return dict(self._counted)
 
-    @property
-    def me(self) -> str:
-        return self._peers.me
-
-    @property
-    def sent(self) -> Mapping[str, Traffic]:
-        return self._peers.sent
-
-    @property
-    def relayed(self) -> frozenset[str]:
-        return self._peers.relayed
-
     def send(self, to: str, tag: str, *parts: Buffer) -> None:
         phase = phase_of(tag)
         with self._lock:
@@ -81,25 +69,13 @@ class CountedPeers:
             self._counted[phase] = Traffic(before.n_messages + 1, before.n_bytes + n_bytes)
         if self._depths is not None:
             self._depths.sent(self.me, to, tag)
-        self._peers.send(to, tag, *parts)
+        super().send(to, tag, *parts)
 
     def receive(self, sender: str, tag: str, n_bytes: int, end: float) -> memoryview:
-        found = self._peers.receive(sender, tag, n_bytes, end)
+        found = super().receive(sender, tag, n_bytes, end)
         if self._depths is not None:
             self._depths.received(sender, self.me, tag)
         return found
-
-    def outgoing(self, seconds: float) -> list[tuple[str, bytes]]:
-        return self._peers.outgoing(seconds)
-
-    def incoming(self, sender: str, sealed: bytes) -> None:
-        self._peers.incoming(sender, sealed)
-
-    def abort(self, fault: PeerFault) -> None:
-        self._peers.abort(fault)
-
-    def close(self) -> None:
-        self._peers.close()
 
 
 def phase_of(tag: str) -> str:

@@ -94,6 +94,57 @@ class Peers(Protocol):
         """End the channels; whoever waits gets :class:`PeerLost`."""
 
 
+class PeersThrough:
+    """Channels that go through others; who watches or counts something changes that alone.
+
+    Parameters
+    ----------
+    peers : Peers
+    """
+
+    def __init__(self, peers: Peers) -> None:
+        self._peers = peers
+
+    @property
+    def me(self) -> str:
+        """See :class:`Peers`."""
+        return self._peers.me
+
+    @property
+    def sent(self) -> Mapping[str, Traffic]:
+        """See :class:`Peers`."""
+        return self._peers.sent
+
+    @property
+    def relayed(self) -> frozenset[str]:
+        """See :class:`Peers`."""
+        return self._peers.relayed
+
+    def send(self, to: str, tag: str, *parts: Buffer) -> None:
+        """See :class:`Peers`."""
+        self._peers.send(to, tag, *parts)
+
+    def receive(self, sender: str, tag: str, n_bytes: int, end: float) -> memoryview:
+        """See :class:`Peers`."""
+        return self._peers.receive(sender, tag, n_bytes, end)
+
+    def outgoing(self, seconds: float) -> list[tuple[str, bytes]]:
+        """See :class:`Peers`."""
+        return self._peers.outgoing(seconds)
+
+    def incoming(self, sender: str, sealed: bytes) -> None:
+        """See :class:`Peers`."""
+        self._peers.incoming(sender, sealed)
+
+    def abort(self, fault: PeerFault) -> None:
+        """See :class:`Peers`."""
+        self._peers.abort(fault)
+
+    def close(self) -> None:
+        """See :class:`Peers`."""
+        self._peers.close()
+
+
 class PeerNetwork(Protocol):
     """Where a party's channels come from; one for each party, for as long as it lives."""
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 
-from fi_workbench.core.peers import Buffer, PeerFault, PeerLate, Peers, Traffic
+from fi_workbench.core.peers import PeerFault, PeerLate, Peers, PeersThrough
 
 
-class WatchedPeers:
-    """The channels of :class:`~fi_workbench.core.peers.Peers`, which they go through unchanged, and who is awaited.
+class WatchedPeers(PeersThrough):
+    """Channels that others are used through unchanged, and who is awaited.
 
     Parameters
     ----------
@@ -17,7 +16,7 @@ class WatchedPeers:
     """
 
     def __init__(self, peers: Peers) -> None:
-        self._peers = peers
+        super().__init__(peers)
         self._lock = threading.Lock()
         self._awaited: dict[int, tuple[str, str]] = {}  # by thread, in the order in which the waiting began
 
@@ -30,48 +29,13 @@ class WatchedPeers:
         sender, tag = awaited[0]
         return PeerLate(sender, f"{sender} has not sent {tag} to {self.me} in time.")
 
-    @property
-    def me(self) -> str:
-        """Who sends here."""
-        return self._peers.me
-
-    @property
-    def sent(self) -> Mapping[str, Traffic]:
-        """What went to each peer so far."""
-        return self._peers.sent
-
-    @property
-    def relayed(self) -> frozenset[str]:
-        """Peers that cannot be reached directly."""
-        return self._peers.relayed
-
-    def send(self, to: str, tag: str, *parts: Buffer) -> None:
-        """Send one message."""
-        self._peers.send(to, tag, *parts)
-
     def receive(self, sender: str, tag: str, n_bytes: int, end: float) -> memoryview:
         """The message of that tag, once."""
         thread = threading.get_ident()
         with self._lock:
             self._awaited[thread] = (sender, tag)
         try:
-            return self._peers.receive(sender, tag, n_bytes, end)
+            return super().receive(sender, tag, n_bytes, end)
         finally:
             with self._lock:
                 del self._awaited[thread]
-
-    def outgoing(self, seconds: float) -> list[tuple[str, bytes]]:
-        """Sealed messages that wait for relayed peers."""
-        return self._peers.outgoing(seconds)
-
-    def incoming(self, sender: str, sealed: bytes) -> None:
-        """Take in what a relayed peer sealed."""
-        self._peers.incoming(sender, sealed)
-
-    def abort(self, fault: PeerFault) -> None:
-        """Have everybody who waits here, now or later, raise ``fault``."""
-        self._peers.abort(fault)
-
-    def close(self) -> None:
-        """End the channels."""
-        self._peers.close()

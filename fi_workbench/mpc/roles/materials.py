@@ -162,13 +162,22 @@ class DealerSign:
     chosen: Words
 
 
+class Material:
+    """What one role needs to answer one lot."""
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory that its arrays take."""
+        return _n_bytes(self)
+
+
 OwnerPart: TypeAlias = OwnerProduct | OwnerTruncation | OwnerRelu | OwnerDifference | OwnerSign
 EvaluatorPart: TypeAlias = EvaluatorTruncation | EvaluatorRelu | EvaluatorDifference | EvaluatorSign
 DealerPart: TypeAlias = DealerRelu | DealerDifference | DealerSign
 
 
 @dataclass(frozen=True, eq=False)
-class OwnerMaterial:
+class OwnerMaterial(Material):
     """All that the owner needs to answer one lot.
 
     Parameters
@@ -181,14 +190,9 @@ class OwnerMaterial:
     lot: Lot
     steps: tuple[tuple[OwnerPart, ...], ...]
 
-    @property
-    def n_bytes(self) -> int:
-        """Memory that its arrays take."""
-        return _n_bytes(self)
-
 
 @dataclass(frozen=True, eq=False)
-class EvaluatorMaterial:
+class EvaluatorMaterial(Material):
     """All that the evaluator needs to answer one lot.
 
     Parameters
@@ -204,14 +208,9 @@ class EvaluatorMaterial:
     steps: tuple[tuple[EvaluatorPart, ...], ...]
     output: Words
 
-    @property
-    def n_bytes(self) -> int:
-        """Memory that its arrays take."""
-        return _n_bytes(self)
-
 
 @dataclass(frozen=True, eq=False)
-class DealerMaterial:
+class DealerMaterial(Material):
     """All that the dealer needs to answer one lot.
 
     Parameters
@@ -223,11 +222,6 @@ class DealerMaterial:
 
     lot: Lot
     steps: tuple[tuple[DealerPart, ...], ...]
-
-    @property
-    def n_bytes(self) -> int:
-        """Memory that its arrays take."""
-        return _n_bytes(self)
 
 
 def _n_bytes(part: object) -> int:
