@@ -38,7 +38,7 @@ RESULTS = Path(__file__).parents[1] / "results" / "secure.json"
 def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.secure", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="part", help=f"of {', '.join(PARTS)}; all by default")
-    parser.add_argument("--long", action="store_true", help="also what takes minutes a batch")
+    parser.add_argument("--long", action="store_true", help="also what takes minutes a batch, and up to 40 GB")
     parser.add_argument("--turns", type=int, default=7, help="of each system (default 7)")
     parser.add_argument("--seconds", type=float, default=60.0, help="of sustained queries (default 60)")
     parser.add_argument("--models", help="only these, separated by commas")
