@@ -23,6 +23,7 @@ from fi_workbench.session.budget import PartyBudget, budgets
 from fi_workbench.session.crediting import stream_key
 from fi_workbench.session.demo import Demo
 from fi_workbench.session.history import History
+from fi_workbench.session.pooled import ready_now
 from fi_workbench.session.runtime import Runtime
 from fi_workbench.session.settings import Settings
 
@@ -87,6 +88,11 @@ class Described(Askable):
     def budget(self) -> tuple[PartyBudget, ...]:
         """What this client has spent of each party's privacy budget so far, one row a party."""
         return budgets(self._runtime.venue, self.parties, self.client.public.verify_key.hex())
+
+    @property
+    def masks_ready(self) -> Mapping[str, int]:
+        """For how many questions each party of this process has masks at hand; of others, the last round tells."""
+        return ready_now(self._runtime.venue, self.parties)
 
     @property
     def history(self) -> History:

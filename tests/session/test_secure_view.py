@@ -1,6 +1,7 @@
 """A look inside secure inference: what is recorded is what was sent, and what is put together is the value."""
 
 import json
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -136,4 +137,8 @@ def test_a_round_tells_how_many_masks_are_ready(federation):
     assert set(record.capacity.values()) == {2}
     assert 0 <= record.n_ready <= 2
     assert record.to_dict()["ready"] == record.ready
+    end = time.monotonic() + 20
+    while dict(under.masks_ready) != dict.fromkeys(NAMES, 2) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert under.masks_ready == dict.fromkeys(NAMES, 2), "they are made on while nobody asks"
     assert federation.ask(queries(2)).ready is None

@@ -1,13 +1,14 @@
 """The page Secure, the gauge of what is ready, and the ways into secure inference."""
 
 import json
+import re
+import threading
 
 import pytest
 
 import fi_workbench as fi
 from fi_workbench.widgets.pages.secure import words
 from fi_workbench.widgets.pages.secure.words import LANES
-from fi_workbench.widgets.wording import pooled
 from tests.widgets.conftest import eventually
 
 
@@ -128,18 +129,24 @@ class TestPage:
 
 class TestGauge:
     def test_it_follows_the_rounds(self, workbench, page):
-        pool = workbench._privacy.pool
+        pool = workbench._privacy.pool.box
         assert not is_shown(pool)
         page.use.click()
         assert "sets up a session with 3 parties" in pool.value
         ran(workbench)
         assert workbench.state.notice is None
-        said = pooled(workbench.state.record.ready, workbench.state.record.capacity)
-        assert said.endswith("of 4 questions' masks are ready")
-        assert said.split()[0] + " of 4" in pool.value
+        assert re.search(r"> [0-4] of 4 questions", pool.value)
         assert "The session of 3 parties was set up in" in pool.value
         ran(workbench)
         assert "was set up in" not in pool.value
+
+    def test_it_fills_while_nothing_is_asked(self, workbench, page):
+        page.use.click()
+        ran(workbench)
+        pool = workbench._privacy.pool.box
+        assert eventually(lambda: 'value="4"' in pool.value and "> 4 of 4 questions" in pool.value)
+        followers = [one for one in threading.enumerate() if one.name == "fi-pool-gauge"]
+        assert eventually(lambda: not any(one.is_alive() for one in followers)), "nobody looks on at a full pool"
 
     def test_the_sentence_says_what_nobody_sees(self, workbench, page):
         page.use.click()

@@ -6,15 +6,15 @@ import ipywidgets
 
 from fi_workbench.core.disclosure import ROLES, Disclosure, Item, Role
 from fi_workbench.core.options import options_of_fields
-from fi_workbench.core.records import RoundRecord
 from fi_workbench.privacy.mechanism import mechanisms
 from fi_workbench.widgets.desk import Desk
 from fi_workbench.widgets.panels.method_picker import MethodPicker, Shown
 from fi_workbench.widgets.panels.noise_picker import NoisePicker
 from fi_workbench.widgets.panels.parts import Quietly, changed, hint, named, section, shown
+from fi_workbench.widgets.panels.pool_gauge import PoolGauge
 from fi_workbench.widgets.running.choosing import carriers
 from fi_workbench.widgets.views import DisclosureMatrix
-from fi_workbench.widgets.wording import REPRODUCIBLE, escaped, in_sentence, pooled, protects_nobody, seconds
+from fi_workbench.widgets.wording import REPRODUCIBLE, in_sentence, protects_nobody
 
 _ROLES: dict[Role, str] = {
     "client": "client",
@@ -40,13 +40,6 @@ _PUBLIC = (
     "Noise from a public seed protects nobody: whoever knows the question can take it off again. It is for experiments "
     "that must be repeatable."
 )
-_FIRST = "The next question sets up a session with {n_parties} parties first, once for as long as they stay the same."
-
-_SETTING_UP = "Setting up a session with {n_parties} parties ..."
-
-_SET_UP_SECONDS = 0.02
-"""Looking up a session that is there takes less."""
-
 _STILL_FRESH = "Not repeatable all the same: another part of the mechanism draws fresh noise."
 
 
@@ -70,7 +63,7 @@ class PrivacyPicker:
         )
         self.noise = NoisePicker(desk)
         self._public = hint(css="fi-public-noise")
-        self.pool = hint(css="fi-pool")
+        self.pool = PoolGauge(desk.state)
         self.simulation = named(
             ipywidgets.Checkbox(
                 value=desk.state.simulation, indent=False, description="simulation view",
@@ -79,13 +72,11 @@ class PrivacyPicker:
             "fi-simulation",
         )  # fmt: skip
         self._hint = hint()
-        parts = (self.picker.box, self.pool, self.noise.box, self._public, self.simulation, self._hint)
+        parts = (self.picker.box, self.pool.box, self.noise.box, self._public, self.simulation, self._hint)
         self.box = section("Privacy", *parts, css="fi-privacy-section")
         changed(self.simulation, self._quietly, lambda value: setattr(desk.state, "simulation", value))
         self._state.observe(lambda _change: self._show(), ["chosen", "federation", "revision", "simulation", "link"])
-        self._state.observe(lambda _change: self._show_pool(), ["record", "federation", "status"])
         self._show()
-        self._show_pool()
 
     def _names(self) -> tuple[str, ...]:
         return tuple(name for name, _ in carriers())
@@ -116,19 +107,6 @@ class PrivacyPicker:
             )
         )
 
-    def _show_pool(self) -> None:
-        """For how many questions the parties have worked ahead, as each answer tells."""
-        record, federation = self._state.record, self._state.federation
-        said = ""
-        if federation is not None and federation.settings.mechanism.carrier.prepares:
-            n_parties = len(federation.parties)
-            said = (_SETTING_UP if self._state.status == "running" else _FIRST).format(n_parties=n_parties)
-            if record is not None and set(record.ready or ()) == {party.name for party in federation.parties}:
-                said = gauge(record)
-        if self.pool.value != said:
-            self.pool.value = said
-        shown(self.pool, bool(said))
-
     def _warn(self) -> None:
         """In red where the noise in force can be taken off again."""
         chosen, federation = self._state.chosen, self._state.federation
@@ -140,23 +118,6 @@ class PrivacyPicker:
             self._public.value = said
         (self._public.add_class if nobody else self._public.remove_class)("fi-error")
         shown(self._public, bool(said))
-
-
-def gauge(record: RoundRecord) -> str:
-    """The pool of a round as markup: a meter with its words, and what the set-up took where it was made anew."""
-    said, most = pooled(record.ready, record.capacity), min((record.capacity or {"": 0}).values())
-    prepared = record.cost.stage_seconds.get("prepare", 0.0)
-    parts = []
-    if said:
-        parts.append(
-            f'<meter class="fi-pool-meter" min="0" max="{most}" value="{record.n_ready}" '
-            f'aria-label="{escaped(said)}"></meter> {escaped(said)}.'
-        )
-    else:
-        parts.append("Masks are made with each question: the pool is off.")
-    if prepared >= _SET_UP_SECONDS:
-        parts.append(f"The session of {len(record.parties)} parties was set up in {seconds(prepared)}.")
-    return " ".join(parts)
 
 
 def disclosure_matrix() -> DisclosureMatrix:
