@@ -1,5 +1,6 @@
 """Secure inference over a wire: parties that meet over TLS, one of them a process of its own that is killed."""
 
+import secrets
 from contextlib import ExitStack
 
 import numpy as np
@@ -11,6 +12,7 @@ from fi_workbench.session.hosting import _options
 from tests.harness import queries, shows, torch_party, weights_of
 from tests.session.test_secure_sum_elsewhere import one_process
 from tests.transcript import recording
+from tests.transport.hosted.parties import until as eventually
 from tests.transport.superlink_process import SuperLinkProcess
 
 NAMES = ("Ada", "Bo", "Cy")
@@ -26,7 +28,13 @@ def transcript():
 
 
 @pytest.fixture(scope="module")
-def hosted(transcript, tmp_path_factory):
+def joined():
+    """The parties of this process, once they have joined."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def hosted(transcript, joined, tmp_path_factory):
     folder = tmp_path_factory.mktemp("hosted")
     with ExitStack() as stack:
         host = fi.Federation.host(name=f"secure-{folder.name}", deadline_seconds=20, **HOW)
@@ -34,7 +42,7 @@ def hosted(transcript, tmp_path_factory):
         for name in NAMES:
             at = _options(federation.invite()[0])
             terms = {"token": at["token"], "fingerprint": at["fingerprint"]}
-            stack.enter_context(fi.join(torch_party(name), at["link"], key=Keys.fresh(name), **terms))
+            joined.append(stack.enter_context(fi.join(torch_party(name), at["link"], key=Keys.fresh(name), **terms)))
         yield federation
 
 
@@ -62,21 +70,27 @@ def test_the_sum_is_that_in_the_clear_and_nothing_else_is_there_to_be_seen(hoste
     assert shows([entry.body for entry in transcript.of_coordinator()], hidden[-1]), "the same search sees it there"
 
 
-@pytest.mark.parametrize("when", ["set up", "asked"])
-def test_a_party_that_is_killed_ends_its_session_and_the_next_question_is_answered(hosted, tmp_path, when):
-    name, at = f"Eve {when}", _options(hosted.invite()[0])
+@pytest.mark.parametrize(("when", "pool"), [("set up", 4), ("asked", 0), ("at work", 64)])
+def test_a_party_that_is_killed_ends_its_session_and_the_next_question_is_answered(
+    hosted, joined, tmp_path, when, pool
+):
+    name, at = f"Eve {secrets.token_hex(2)}", _options(hosted.invite()[0])
     how = ("--link", at["link"], "--token", at["token"], "--fingerprint", at["fingerprint"])
+    under = hosted.with_(mechanism=[{"name": "secure_inference", "pool": pool}])
     with one_process(name, tmp_path, *how, party=TORCH) as process:
         hosted.wait_for(len(NAMES) + 1, 30)
-        if when == "asked":
-            assert hosted.ask(queries()).present == tuple(sorted((*NAMES, name)))
+        if when != "set up":
+            assert under.ask(queries()).present == tuple(sorted((*NAMES, name)))
         process.kill()
         process.wait(20)
-        if when == "asked":  # its session is open at the others
+        if when == "asked":  # its session is open at the others, and nobody waits for it
             with pytest.raises(fi.NoAnswer) as caught:
-                hosted.with_(deadline_seconds=4.0).ask(queries())
+                under.with_(deadline_seconds=4.0).ask(queries())
             assert name in str(caught.value)
-        record = hosted.ask(queries())
+        if when == "at work":  # the others make masks with it, and notice at once
+            seats = [one._side.runtime.kept.all()[-1] for one in joined]
+            assert eventually(lambda: all(seat.party.ended for seat in seats))
+        record = under.ask(queries())
         assert record.present == NAMES
         np.testing.assert_allclose(record.scores, plain_scores(queries(), NAMES), atol=1e-3)
     hosted.expel(name)
